@@ -1,0 +1,1 @@
+/* being written */ typedef int vv_stub_http1_chunked;

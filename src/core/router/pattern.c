@@ -1,0 +1,1 @@
+/* being written */ typedef int vv_stub_router_pattern;
