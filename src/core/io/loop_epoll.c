@@ -1,0 +1,380 @@
+/* The epoll back-end: level-triggered readiness made into completions.
+ *
+ * Rule 1: a stream that is read is in the epoll set once, from add to drop; the only changes to it are EPOLLOUT while
+ *         a send waits, and EPOLLIN while reading is paused. On the hot path there are none.
+ * Rule 2: one recv a readiness. What it did not take, level triggering reports again; a second recv that would
+ *         mostly find nothing is not tried.
+ * Rule 3: an event of this turn whose stream was dropped in this turn (fd -1) is skipped. Owners free their streams
+ *         only after the dispatch, so the pointer in the event is good until then.
+ */
+#include "core/io/loop_backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/io/socket.h"
+
+enum {
+    EVENTS = 512,               /* taken in one wait */
+    RECEIVE_BYTES = 64 * 1024,  /* of one recv       */
+    ACCEPTS = 64,               /* of one readiness  */
+};
+
+/* The low bits of an event's data tell what the rest is. */
+enum { TAG_STREAM = 0, TAG_LISTENER = 1, TAG_WATCHED = 2, TAG_MASK = 3 };
+
+enum { STREAM_PAUSED = 1, STREAM_WAITS_TO_SEND = 2, STREAM_IN_SET = 4 };
+enum { LISTENER_IN_SET = 1, LISTENER_SHARED = 2 };
+
+typedef struct epoll_loop {
+    vv_loop base;
+    int epoll;
+    int count; /* of events found by wait and not yet dispatched */
+    uint8_t *watched; /* by descriptor: the events asked for */
+    size_t watched_len;
+    struct epoll_event found[EVENTS];
+    uint8_t received[RECEIVE_BYTES];
+} epoll_loop;
+
+static epoll_loop *
+of(const vv_loop *loop)
+{
+    return (epoll_loop *)loop;
+}
+
+static void
+epoll_close(vv_loop *loop)
+{
+    close(of(loop)->epoll);
+    free(of(loop)->watched);
+    free(of(loop));
+}
+
+static int
+epoll_fd(const vv_loop *loop)
+{
+    return of(loop)->epoll;
+}
+
+static int
+epoll_wait_events(vv_loop *loop, int timeout_ms)
+{
+    epoll_loop *self = of(loop);
+    int count = epoll_wait(self->epoll, self->found, EVENTS, timeout_ms);
+    self->count = count > 0 ? count : 0;
+    if (count < 0)
+        return errno == EINTR ? 0 : -1;
+    return count;
+}
+
+static vv_status
+arm(epoll_loop *self, int operation, int fd, uint32_t events, uint64_t data)
+{
+    struct epoll_event event = { .events = events, .data.u64 = data };
+    return epoll_ctl(self->epoll, operation, fd, &event) < 0 ? VV_E_SYSTEM : VV_OK;
+}
+
+/* ---- streams ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t
+stream_data(const vv_stream *stream)
+{
+    return (uint64_t)(uintptr_t)stream | TAG_STREAM;
+}
+
+static uint32_t
+stream_interest(const vv_stream *stream)
+{
+    return ((stream->state & STREAM_PAUSED) != 0 ? 0u : (uint32_t)EPOLLIN) |
+           ((stream->state & STREAM_WAITS_TO_SEND) != 0 ? (uint32_t)EPOLLOUT : 0u);
+}
+
+static vv_status
+epoll_add(vv_loop *loop, vv_stream *stream)
+{
+    stream->state = STREAM_IN_SET;
+    return arm(of(loop), EPOLL_CTL_ADD, stream->fd, EPOLLIN, stream_data(stream));
+}
+
+static void
+epoll_drop(vv_loop *loop, vv_stream *stream)
+{
+    if (stream->fd < 0)
+        return;
+    /* Closing alone is not enough: a child that is between fork and exec holds the descriptor too, and would keep it
+     * in the set with a pointer to memory that is gone. */
+    (void)!arm(of(loop), EPOLL_CTL_DEL, stream->fd, 0, 0);
+    close(stream->fd);
+    stream->fd = -1;
+}
+
+static void
+change(vv_loop *loop, vv_stream *stream, uint32_t state)
+{
+    if (stream->state == state || stream->fd < 0)
+        return;
+    stream->state = state;
+    /* Can fail only for a descriptor that is gone; the owner hears of that by its next send or receive. */
+    (void)!arm(of(loop), EPOLL_CTL_MOD, stream->fd, stream_interest(stream), stream_data(stream));
+}
+
+static void
+epoll_pause(vv_loop *loop, vv_stream *stream)
+{
+    change(loop, stream, stream->state | STREAM_PAUSED);
+}
+
+static void
+epoll_resume(vv_loop *loop, vv_stream *stream)
+{
+    change(loop, stream, stream->state & ~(uint32_t)STREAM_PAUSED);
+}
+
+static vv_status
+epoll_send(vv_loop *loop, vv_stream *stream, vv_span bytes, size_t *sent)
+{
+    *sent = 0;
+    ssize_t count = send(stream->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
+    if (count < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ENOBUFS && errno != ENOMEM)
+            return VV_E_CLOSED;
+        count = 0;
+    }
+    *sent = (size_t)count;
+    if (VV_LIKELY(*sent == bytes.len)) {
+        change(loop, stream, stream->state & ~(uint32_t)STREAM_WAITS_TO_SEND);
+        return VV_OK;
+    }
+    change(loop, stream, stream->state | STREAM_WAITS_TO_SEND);
+    return VV_AGAIN;
+}
+
+static void
+receive(epoll_loop *self, vv_stream *stream)
+{
+    ssize_t count = recv(stream->fd, self->received, RECEIVE_BYTES, 0);
+    if (VV_LIKELY(count > 0))
+        stream->on->on_bytes(stream, self->received, (size_t)count);
+    else if (count == 0)
+        stream->on->on_end(stream);
+    else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+        stream->on->on_lost(stream);
+}
+
+static void
+dispatch_stream(epoll_loop *self, vv_stream *stream, uint32_t events)
+{
+    if (VV_UNLIKELY(stream->fd < 0))
+        return; /* dropped earlier in this turn */
+    if (VV_LIKELY(events == EPOLLIN)) {
+        receive(self, stream);
+        return;
+    }
+    if ((events & EPOLLERR) != 0 || ((events & EPOLLHUP) != 0 && (stream->state & STREAM_PAUSED) != 0)) {
+        /* Paused and hung up: nobody will ever read what we would send. */
+        stream->on->on_lost(stream);
+        return;
+    }
+    if ((events & EPOLLOUT) != 0) {
+        stream->on->on_sent(stream, 0);
+        if (stream->fd < 0)
+            return;
+    }
+    if ((events & (EPOLLIN | EPOLLHUP)) != 0 && (stream->state & STREAM_PAUSED) == 0)
+        receive(self, stream);
+}
+
+/* ---- listeners -------------------------------------------------------------------------------------------------- */
+
+static uint64_t
+listener_data(const vv_listener *listener)
+{
+    return (uint64_t)(uintptr_t)listener | TAG_LISTENER;
+}
+
+static void
+epoll_listen_resume(vv_loop *loop, vv_listener *listener)
+{
+    if ((listener->state & LISTENER_IN_SET) != 0)
+        return;
+    uint32_t events = EPOLLIN | ((listener->state & LISTENER_SHARED) != 0 ? (uint32_t)EPOLLEXCLUSIVE : 0u);
+    if (arm(of(loop), EPOLL_CTL_ADD, listener->fd, events, listener_data(listener)) == VV_OK)
+        listener->state |= LISTENER_IN_SET;
+}
+
+static void
+epoll_listen_pause(vv_loop *loop, vv_listener *listener)
+{
+    if ((listener->state & LISTENER_IN_SET) == 0)
+        return;
+    (void)!arm(of(loop), EPOLL_CTL_DEL, listener->fd, 0, 0);
+    listener->state &= ~(uint32_t)LISTENER_IN_SET;
+}
+
+static vv_status
+epoll_listen(vv_loop *loop, vv_listener *listener, int shared)
+{
+    listener->state = shared ? LISTENER_SHARED : 0;
+    epoll_listen_resume(loop, listener);
+    return (listener->state & LISTENER_IN_SET) != 0 ? VV_OK : VV_E_SYSTEM;
+}
+
+static void
+epoll_unlisten(vv_loop *loop, vv_listener *listener)
+{
+    epoll_listen_pause(loop, listener);
+    listener->fd = -1;
+}
+
+static int
+is_exhaustion(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+static void
+dispatch_listener(vv_loop *loop, vv_listener *listener)
+{
+    /* A callee may pause or stop the listener at any time. */
+    for (int i = 0; i < ACCEPTS && listener->fd >= 0 && (listener->state & LISTENER_IN_SET) != 0; i++) {
+        struct sockaddr_storage from;
+        socklen_t len = sizeof from;
+        from.ss_family = AF_UNSPEC;
+        int fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            vv_address peer;
+            vv_address_from(&peer, (struct sockaddr *)&from);
+            listener->on_accept(listener, fd, &peer);
+            continue;
+        }
+        if (is_exhaustion(errno)) {
+            epoll_listen_pause(loop, listener);
+            listener->on_exhausted(listener);
+        } else if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) {
+            continue; /* that one went away while it queued */
+        }
+        return;
+    }
+}
+
+/* ---- other people's descriptors --------------------------------------------------------------------------------- */
+
+static vv_status
+remember(epoll_loop *self, int fd, unsigned events)
+{
+    size_t index = (size_t)fd;
+    if (index >= self->watched_len) {
+        size_t len = (index | 63) + 1;
+        uint8_t *watched = realloc(self->watched, len);
+        if (watched == NULL)
+            return VV_E_NO_MEMORY;
+        memset(watched + self->watched_len, 0, len - self->watched_len);
+        self->watched = watched;
+        self->watched_len = len;
+    }
+    self->watched[index] = (uint8_t)events;
+    return VV_OK;
+}
+
+static vv_status
+epoll_watch(vv_loop *loop, int fd, unsigned events)
+{
+    epoll_loop *self = of(loop);
+    if (fd < 0) {
+        errno = EBADF;
+        return VV_E_SYSTEM;
+    }
+    unsigned before = (size_t)fd < self->watched_len ? self->watched[fd] : 0;
+    if (events == 0) {
+        if (before != 0) {
+            self->watched[fd] = 0;
+            (void)!arm(self, EPOLL_CTL_DEL, fd, 0, 0); /* fails when it was closed first: fine */
+        }
+        return VV_OK;
+    }
+    uint32_t interest = ((events & VV_WATCH_READ) != 0 ? (uint32_t)EPOLLIN : 0u) |
+                        ((events & VV_WATCH_WRITE) != 0 ? (uint32_t)EPOLLOUT : 0u);
+    uint64_t data = (uint64_t)(unsigned)fd << 2 | TAG_WATCHED;
+    vv_status status = arm(self, before != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, interest, data);
+    /* The descriptor may have been closed behind our back and its number used again, or the reverse. */
+    if (status != VV_OK && before != 0 && errno == ENOENT)
+        status = arm(self, EPOLL_CTL_ADD, fd, interest, data);
+    return status == VV_OK ? remember(self, fd, events) : status;
+}
+
+static void
+dispatch_watched(epoll_loop *self, int fd, uint32_t events)
+{
+    unsigned asked = (size_t)fd < self->watched_len ? self->watched[fd] : 0;
+    /* As asyncio's own selector does: whatever is not plain readiness wakes both sides. */
+    unsigned ready = ((events & ~(uint32_t)EPOLLIN) != 0 ? VV_WATCH_WRITE : 0u) |
+                     ((events & ~(uint32_t)EPOLLOUT) != 0 ? VV_WATCH_READ : 0u);
+    if ((ready & asked) != 0)
+        self->base.events.on_ready(self->base.events.self, fd, ready & asked);
+}
+
+/* ---- the turn --------------------------------------------------------------------------------------------------- */
+
+static void
+epoll_dispatch(vv_loop *loop)
+{
+    epoll_loop *self = of(loop);
+    for (int i = 0; i < self->count; i++) {
+        uint64_t data = self->found[i].data.u64;
+        uint32_t events = self->found[i].events;
+        switch (data & TAG_MASK) {
+        case TAG_STREAM:
+            dispatch_stream(self, (vv_stream *)(uintptr_t)data, events);
+            break;
+        case TAG_LISTENER:
+            dispatch_listener(loop, (vv_listener *)(uintptr_t)(data & ~(uint64_t)TAG_MASK));
+            break;
+        default:
+            dispatch_watched(self, (int)(data >> 2), events);
+            break;
+        }
+    }
+    self->count = 0;
+}
+
+static const vv_loop_backend backend = {
+    .name = "epoll",
+    .close = epoll_close,
+    .fd = epoll_fd,
+    .wait = epoll_wait_events,
+    .dispatch = epoll_dispatch,
+    .add = epoll_add,
+    .drop = epoll_drop,
+    .pause = epoll_pause,
+    .resume = epoll_resume,
+    .send = epoll_send,
+    .listen = epoll_listen,
+    .unlisten = epoll_unlisten,
+    .listen_pause = epoll_listen_pause,
+    .listen_resume = epoll_listen_resume,
+    .watch = epoll_watch,
+};
+
+vv_status
+vv_loop_epoll_open(vv_loop **out, const vv_loop_events *events)
+{
+    epoll_loop *self = malloc(sizeof *self);
+    if (self == NULL)
+        return VV_E_NO_MEMORY;
+    self->base = (vv_loop){ .backend = &backend, .events = *events };
+    self->count = 0;
+    self->watched = NULL;
+    self->watched_len = 0;
+    self->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (self->epoll < 0) {
+        free(self);
+        return VV_E_SYSTEM;
+    }
+    vv_loop_read_clocks(&self->base);
+    *out = &self->base;
+    return VV_OK;
+}

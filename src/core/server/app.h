@@ -1,0 +1,39 @@
+/* The engine's only way up: what it needs of the program that runs on it. The Python binding fills in one vv_app, the
+ * C tests and examples another.
+ */
+#ifndef VV_SERVER_APP_H
+#define VV_SERVER_APP_H
+
+#include "core/http1/request.h"
+#include "core/router/router.h"
+#include "core/server/exchange.h"
+
+typedef struct vv_app {
+    void *self; /* the app's own; handed back untouched */
+
+    /* A request is complete. Before this call returns it must be answered with vv_conn_reply() or held with
+     * vv_conn_hold(), once. `request`, `body`, `path` and `match` are borrowed until then.
+     *
+     *   path   the request's path with its escapes decoded (vv_target_decode); match->params point into it.
+     *   match  match->route is NULL only if `wants_unrouted` is set: then 404, 405 and OPTIONS are the app's.
+     */
+    void (*on_request)(void *self, vv_conn *conn, const vv_http1_request *request, vv_span body, vv_span path,
+                       const vv_match *match);
+
+    /* The client went away while an exchange was held: last call for it. */
+    void (*on_gone)(void *self, void *owner);
+
+    /* The answer of an exchange held with `notify` has left, or the connection was lost: last call for it. */
+    void (*on_left)(void *self, void *owner);
+
+    /* The engine refused a request by itself and answers with `code` (0: no answer). For the log. */
+    void (*on_refused)(void *self, vv_conn *conn, vv_status why, int code);
+
+    int wants_unrouted; /* requests without a route go to on_request too */
+} vv_app;
+
+/* What the engine answers to a request without a route: 404, 405 with Allow, or to OPTIONS 204 with Allow (RFC 9110
+ * sections 15.5.5, 15.5.6 and 9.3.7). */
+void vv_conn_reply_unrouted(vv_conn *conn, const vv_http1_request *request, const vv_match *match);
+
+#endif

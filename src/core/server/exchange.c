@@ -1,0 +1,299 @@
+#include "core/server/exchange.h"
+
+#include <stdlib.h>
+
+#include "core/http1/reason.h"
+#include "core/server/conn.h"
+
+/* ---- the stock -------------------------------------------------------------------------------------------------- */
+
+static vv_exchange *
+take(vv_conn *conn)
+{
+    vv_server *server = conn->server;
+    vv_exchange *ex = server->exchanges;
+    if (ex != NULL) {
+        server->exchanges = ex->next;
+        server->spare_exchanges--;
+    } else {
+        ex = malloc(sizeof *ex);
+        if (ex == NULL) {
+            vv_conn_close(conn);
+            return NULL;
+        }
+    }
+    *ex = (vv_exchange){ .conn = conn, .how = conn->how };
+    return ex;
+}
+
+static void
+give(vv_server *server, vv_exchange *ex)
+{
+    vv_buffer_pool_give(&server->pool, ex->ready);
+    if (server->spare_exchanges < VV_SPARE_EXCHANGES) {
+        ex->next = server->exchanges;
+        server->exchanges = ex;
+        server->spare_exchanges++;
+    } else {
+        free(ex);
+    }
+}
+
+void
+vv_exchange_free_spares(vv_server *server)
+{
+    while (server->exchanges != NULL) {
+        vv_exchange *next = server->exchanges->next;
+        free(server->exchanges);
+        server->exchanges = next;
+    }
+    server->spare_exchanges = 0;
+}
+
+static void
+append(vv_conn *conn, vv_exchange *ex)
+{
+    if (conn->first == NULL)
+        conn->first = ex;
+    else
+        conn->last->next = ex;
+    conn->last = ex;
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
+
+static int
+closes(unsigned how, const vv_reply *reply)
+{
+    return (how & VV_WRITE_CLOSE) != 0 || reply->close;
+}
+
+static void
+check_output(vv_conn *conn, size_t waiting)
+{
+    if (VV_UNLIKELY(waiting > conn->server->limits.limit_output_bytes))
+        conn->gate |= VV_GATE_OUTPUT;
+}
+
+/* Renders into a buffer that waits its turn. */
+static void
+park(vv_conn *conn, vv_exchange *ex, const vv_reply *reply, unsigned how)
+{
+    if (ex->ready == NULL)
+        ex->ready = vv_buffer_pool_take(&conn->server->pool);
+    size_t before = ex->ready != NULL ? vv_buffer_len(ex->ready) : 0;
+    if (ex->ready == NULL || vv_writer_write(&conn->server->writer, ex->ready, reply, how) != VV_OK) {
+        vv_conn_close(conn);
+        return;
+    }
+    conn->parked += vv_buffer_len(ex->ready) - before;
+    check_output(conn, conn->parked);
+}
+
+/* An immediate answer behind ones that wait. Neighbours share a buffer. */
+static void
+reply_behind(vv_conn *conn, const vv_reply *reply, unsigned how, int close)
+{
+    vv_exchange *ex = conn->last;
+    if (ex->state != VV_EXCHANGE_READY || ex->notify || ex->closes) {
+        ex = take(conn);
+        if (ex == NULL)
+            return;
+        ex->state = VV_EXCHANGE_READY;
+        append(conn, ex);
+    }
+    ex->closes |= (uint8_t)close;
+    park(conn, ex, reply, how);
+}
+
+void
+vv_conn_reply(vv_conn *conn, const vv_reply *reply)
+{
+    unsigned how = conn->how;
+    if (VV_UNLIKELY(conn->phase == VV_CONN_CLOSED))
+        return;
+    if (VV_UNLIKELY(reply->close)) {
+        how |= VV_WRITE_CLOSE;
+        vv_conn_last(conn);
+    }
+    if (VV_UNLIKELY(conn->first != NULL)) {
+        reply_behind(conn, reply, how, closes(how, reply));
+        return;
+    }
+    vv_buffer *out = vv_conn_out(conn);
+    if (VV_UNLIKELY(out == NULL))
+        return;
+    if (VV_UNLIKELY(vv_writer_write(&conn->server->writer, out, reply, how) != VV_OK)) {
+        vv_conn_close(conn);
+        return;
+    }
+    check_output(conn, vv_buffer_len(out));
+}
+
+void
+vv_conn_reply_status(vv_conn *conn, int status)
+{
+    vv_reply reply = { .status = (uint16_t)status, .media = VV_MEDIA_TEXT, .body = vv_reason(status) };
+    vv_conn_reply(conn, &reply);
+}
+
+vv_exchange *
+vv_conn_hold(vv_conn *conn, void *owner, int notify)
+{
+    if (conn->phase == VV_CONN_CLOSED)
+        return NULL;
+    vv_exchange *ex = take(conn);
+    if (ex == NULL)
+        return NULL;
+    ex->owner = owner;
+    ex->notify = (uint8_t)notify;
+    ex->closes = (conn->how & VV_WRITE_CLOSE) != 0;
+    append(conn, ex);
+    if (++conn->held >= conn->server->limits.limit_pipeline)
+        conn->gate |= VV_GATE_PIPELINE;
+    return ex;
+}
+
+/* ---- order ------------------------------------------------------------------------------------------------------ */
+
+/* The answer of the first exchange is in conn->out: it is done, or waits to be told that it has left. */
+static void
+retire_first(vv_conn *conn)
+{
+    vv_exchange *ex = conn->first;
+    conn->first = ex->next;
+    if (conn->first == NULL)
+        conn->last = NULL;
+    ex->next = NULL;
+    if (!ex->notify) {
+        give(conn->server, ex);
+        return;
+    }
+    ex->state = VV_EXCHANGE_LEAVING;
+    ex->leaves_at = conn->sent + (conn->sending != NULL ? vv_buffer_len(conn->sending) : 0) +
+                    (conn->out != NULL ? vv_buffer_len(conn->out) : 0);
+    vv_exchange **end = &conn->leaving;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = ex;
+}
+
+static void
+drop_list(vv_conn *conn, vv_exchange **list)
+{
+    vv_server *server = conn->server;
+    while (*list != NULL) {
+        vv_exchange *ex = *list;
+        *list = ex->next;
+        void *owner = ex->owner;
+        int held = ex->state == VV_EXCHANGE_HELD, notify = ex->notify;
+        if (held)
+            conn->held--;
+        else if (ex->state == VV_EXCHANGE_READY && ex->ready != NULL)
+            conn->parked -= vv_buffer_len(ex->ready);
+        give(server, ex);
+        if (held)
+            server->app.on_gone(server->app.self, owner);
+        else if (notify)
+            server->app.on_left(server->app.self, owner);
+    }
+}
+
+void
+vv_exchange_drop_all(vv_conn *conn)
+{
+    vv_exchange *queued = conn->first, *leaving = conn->leaving;
+    conn->first = conn->last = conn->leaving = NULL;
+    drop_list(conn, &leaving);
+    drop_list(conn, &queued);
+}
+
+/* An answer that ends the connection has been given: what was asked behind it gets none. */
+static void
+end_behind(vv_conn *conn)
+{
+    vv_exchange *queued = conn->first;
+    conn->first = conn->last = NULL;
+    vv_conn_last(conn);
+    conn->flags |= VV_CONN_LINGERS;
+    drop_list(conn, &queued);
+}
+
+/* Moves the answers that are ready at the front of the queue to the output. */
+void
+vv_exchange_advance(vv_conn *conn)
+{
+    while (conn->first != NULL && conn->first->state == VV_EXCHANGE_READY) {
+        vv_exchange *ex = conn->first;
+        vv_buffer *ready = ex->ready;
+        int last = ex->closes;
+        if (ready != NULL)
+            conn->parked -= vv_buffer_len(ready);
+        if (ready != NULL && conn->out == NULL) {
+            conn->out = ready;
+            ex->ready = NULL;
+        } else if (ready != NULL && vv_buffer_append(conn->out, vv_span_of(vv_buffer_front(ready),
+                                                                           vv_buffer_len(ready))) != VV_OK) {
+            vv_conn_close(conn);
+            return;
+        }
+        retire_first(conn);
+        if (last) {
+            end_behind(conn);
+            return;
+        }
+    }
+    if (conn->first == NULL && (conn->flags & VV_CONN_CONTINUE_DUE) != 0) {
+        static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        conn->flags &= (uint8_t)~VV_CONN_CONTINUE_DUE;
+        vv_buffer *out = vv_conn_out(conn);
+        if (out != NULL && vv_buffer_append(out, vv_span_of(text, sizeof text - 1)) != VV_OK)
+            vv_conn_close(conn);
+    }
+}
+
+void
+vv_exchange_reply(vv_exchange *ex, const vv_reply *reply)
+{
+    vv_conn *conn = ex->conn;
+    unsigned how = ex->how | conn->server->how;
+    if (reply->close)
+        how |= VV_WRITE_CLOSE;
+    ex->closes = closes(how, reply) != 0;
+    ex->state = VV_EXCHANGE_READY;
+    conn->held--;
+    if (conn->first == ex) {
+        vv_buffer *out = vv_conn_out(conn);
+        if (out == NULL)
+            return;
+        if (vv_writer_write(&conn->server->writer, out, reply, how) != VV_OK) {
+            vv_conn_close(conn);
+            return;
+        }
+        check_output(conn, vv_buffer_len(out));
+    } else {
+        park(conn, ex, reply, how);
+        if (conn->phase == VV_CONN_CLOSED)
+            return;
+    }
+    vv_exchange_advance(conn);
+    vv_conn_mark_dirty(conn);
+}
+
+void
+vv_exchange_tell_left(vv_conn *conn)
+{
+    while (conn->leaving != NULL && conn->leaving->leaves_at <= conn->sent) {
+        vv_exchange *ex = conn->leaving;
+        void *owner = ex->owner;
+        conn->leaving = ex->next;
+        give(conn->server, ex);
+        conn->server->app.on_left(conn->server->app.self, owner);
+    }
+}
+
+vv_conn *
+vv_exchange_conn(const vv_exchange *ex)
+{
+    return ex->conn;
+}

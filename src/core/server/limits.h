@@ -1,0 +1,37 @@
+/* Every limit of the server, by the name that users know it by (PROMISES). */
+#ifndef VV_SERVER_LIMITS_H
+#define VV_SERVER_LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*        name                     type      default          unit                                          */
+#define VV_LIMITS_TABLE(X)                                                                                   \
+    X(limit_head_bytes,       uint32_t, 32 * 1024)        /* request line and fields; at most 65,535     */ \
+    X(limit_header_fields,    uint32_t, 100)              /* field lines; at most 10,000                 */ \
+    X(limit_body_bytes,       uint64_t, 16 * 1024 * 1024) /* of a request                                */ \
+    X(limit_pipeline,         uint32_t, 128)              /* requests in flight on one connection        */ \
+    X(limit_output_bytes,     uint64_t, 256 * 1024)       /* unsent on one connection                    */ \
+    X(limit_connections,      uint32_t, 10000)            /* of one server                               */ \
+    X(timeout_head_ms,        uint32_t, 10 * 1000)        /* a complete head, from its first byte        */ \
+    X(timeout_body_ms,        uint32_t, 30 * 1000)        /* without progress of the body                */ \
+    X(timeout_keep_alive_ms,  uint32_t, 75 * 1000)        /* idle                                        */ \
+    X(timeout_write_ms,       uint32_t, 30 * 1000)        /* a client takes nothing of an answer         */
+
+typedef struct vv_limits {
+#define X(name, type, value) type name;
+    VV_LIMITS_TABLE(X)
+#undef X
+} vv_limits;
+
+static inline vv_limits
+vv_limits_default(void)
+{
+    return (vv_limits){
+#define X(name, type, value) .name = value,
+        VV_LIMITS_TABLE(X)
+#undef X
+    };
+}
+
+#endif

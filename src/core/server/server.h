@@ -1,0 +1,44 @@
+/* The hall: joins parser, router, connections and loop, which do not know each other.
+ *
+ * A turn of the program: vv_server_flush(); vv_loop_wait(loop, at most vv_server_next_ms()); vv_server_turn();
+ * vv_loop_dispatch(); vv_server_flush().
+ *
+ * Ownership   vv_server_new() / vv_server_free(). The loop, the app and the router are borrowed.
+ * Threads     none: one server belongs to one loop.
+ * Cost        see conn.h.
+ */
+#ifndef VV_SERVER_SERVER_H
+#define VV_SERVER_SERVER_H
+
+#include "core/io/loop.h"
+#include "core/router/router.h"
+#include "core/server/app.h"
+#include "core/server/limits.h"
+
+typedef struct vv_server vv_server;
+
+VV_NODISCARD vv_status vv_server_new(vv_server **out, vv_loop *loop, const vv_app *app, const vv_router *router,
+                                     const vv_limits *limits);
+void vv_server_free(vv_server *server); /* NULL is fine; closes every connection */
+
+/* Accepts on a bound, listening, non-blocking socket, which stays the caller's. */
+VV_NODISCARD vv_status vv_server_listen(vv_server *server, int fd, int shared);
+void vv_server_stop_listening(vv_server *server);
+
+/* What has become due: the date, time-outs, accepting again. Right after vv_loop_wait(). */
+void vv_server_turn(vv_server *server);
+/* Sends what answers have been given since the last call, and frees what has ended. */
+void vv_server_flush(vv_server *server);
+/* Milliseconds until vv_server_turn() has something to do; -1: nothing. */
+int vv_server_next_ms(const vv_server *server);
+
+/* Graceful end: idle connections close now, the others after the answers of their requests in flight, which say
+ * "Connection: close". */
+void vv_server_drain(vv_server *server);
+/* Closes every connection now; returns how many. */
+size_t vv_server_abort(vv_server *server);
+
+size_t vv_server_connections(const vv_server *server);
+uint64_t vv_server_requests(const vv_server *server);
+
+#endif
