@@ -1,0 +1,299 @@
+"""The application: what users write against."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from vivace import serving, settings
+from vivace._engine import Request
+from vivace.exceptions import RouteNotFoundException
+from vivace.failures import ErrorHandler, ErrorHandlers
+from vivace.lifespan import Hook, Lifespan
+from vivace.logs import RefusalLog
+from vivace.loop import EngineLoop, new_event_loop
+from vivace.routing import Handler, Router
+
+__all__ = ["Application"]
+
+HandlerT = TypeVar("HandlerT", bound=Handler)
+ErrorHandlerT = TypeVar("ErrorHandlerT", bound=ErrorHandler)
+HookT = TypeVar("HookT", bound=Hook)
+
+importing: ContextVar[bool] = ContextVar("importing", default=False)
+"""Whether the command line is importing the module: `run()` then keeps its arguments and returns."""
+
+
+class Application:
+    """A web application.
+
+    debug     show tracebacks to clients; never where strangers can see them
+    lifespan  `lifespan(app)`, an async context manager around the serving; a mapping that it yields goes to `app.state`
+    limits    the engine's, by name: limit_head_bytes, limit_header_fields, limit_body_bytes, limit_pipeline,
+              limit_output_bytes, limit_connections (whole numbers), timeout_head, timeout_body, timeout_keep_alive,
+              timeout_write, timeout_graceful (seconds)
+
+    TypeError for an unknown limit, with the nearest name; ValueError for a value that is none.
+
+        from vivace import Application
+
+        app = Application(limit_body_bytes=1_000_000)
+
+        @app.get("/")
+        def hello(request):
+            return "Hello world!"
+
+        if __name__ == "__main__":
+            app.run()
+    """
+
+    def __init__(
+        self,
+        *,
+        debug: bool = False,
+        lifespan: Callable[[Any], Any] | None = None,
+        reaper_settings: Mapping[str, float] | None = None,
+        **limits: float | str,
+    ) -> None:
+        """Keyword arguments only. `reaper_settings` is Japronto's: its `idle_timeout` is our `timeout_keep_alive`."""
+        if reaper_settings and "idle_timeout" in reaper_settings:
+            limits.setdefault("timeout_keep_alive", reaper_settings["idle_timeout"])
+        self.debug = debug
+        self.limits: dict[str, Any] = settings.checked(limits, "Application", settings.LIMITS)
+        self.router = Router()
+        self.state = SimpleNamespace()
+        self.lifespan = Lifespan(lifespan)
+        self.refusals = RefusalLog()
+        self.run_arguments: dict[str, Any] = {}
+        self._failures = ErrorHandlers()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._flush: asyncio.TimerHandle | None = None
+
+    # Routes
+
+    def route(
+        self, path: str, methods: Iterable[str] = ("GET",), *, name: str | None = None
+    ) -> Callable[[HandlerT], HandlerT]:
+        """Make a function the handler of a path; the function is returned as it was.
+
+        path     "/users/{id:int}"; see `Router`
+        methods  in any case
+        name     for `url_for`; the function's own when left out
+
+        ValueError, in one line that says what to do, for a pattern, a signature or a conflict; see
+        `Router.add_route`.
+
+            @app.route("/todos/{id:int}", methods=["GET", "DELETE"])
+            def todo(request, id):
+                return {"id": id, "method": request.method}
+        """
+        if callable(path):
+            msg = f'route takes a path first: write `@app.route("/...")` above {getattr(path, "__name__", path)}'
+            raise TypeError(msg)
+
+        def register(handler: HandlerT) -> HandlerT:
+            self.router.add_route(path, handler, methods=methods, name=name)
+            return handler
+
+        return register
+
+    def get(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+        """Add a route for GET, and for HEAD unless one names it: `@app.get("/users/{id:int}")`. See `route`."""
+        return self.route(path, ["GET"], name=name)
+
+    def post(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+        """Add a route for POST. See `route`."""
+        return self.route(path, ["POST"], name=name)
+
+    def put(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+        """Add a route for PUT. See `route`."""
+        return self.route(path, ["PUT"], name=name)
+
+    def patch(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+        """Add a route for PATCH. See `route`."""
+        return self.route(path, ["PATCH"], name=name)
+
+    def delete(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+        """Add a route for DELETE. See `route`."""
+        return self.route(path, ["DELETE"], name=name)
+
+    def head(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+        """Add a route for HEAD, where the one for GET should not answer it. See `route`."""
+        return self.route(path, ["HEAD"], name=name)
+
+    def options(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+        """Add a route for OPTIONS, where the list of methods is not the answer. See `route`."""
+        return self.route(path, ["OPTIONS"], name=name)
+
+    def url_for(self, name: str, /, **params: Any) -> str:
+        """Give the path of the route with this name, its parameters percent-encoded.
+
+        LookupError for an unknown name; ValueError for a parameter that is missing, too much, or of another type.
+
+            app.url_for("user", id=3)                # "/users/3"
+        """
+        return self.router.url_for(name, **params)
+
+    # Errors
+
+    def add_error_handler(self, kind: type[BaseException] | None, handler: ErrorHandler) -> None:
+        """`handler(request, exception)` answers for exceptions of this class; None: for all that no other takes.
+
+        The nearest class in the exception's MRO wins, among handlers of one class the first. A handler may be async,
+        and returns what any handler may. A path without a route is a RouteNotFoundException. Add error handlers
+        before the application is served.
+
+            app.add_error_handler(KeyError, lambda request, exception: request.Response("no such key", 404))
+        """
+        self._failures.add(kind, handler)
+
+    def exception_handler(self, kind: type[BaseException] | None) -> Callable[[ErrorHandlerT], ErrorHandlerT]:
+        """Do the same as `add_error_handler`, as a decorator.
+
+        The function is returned as it was.
+
+            @app.exception_handler(KeyError)
+            async def no_such_key(request, exception):
+                return request.Response(json={"missing": exception.args[0]}, code=404)
+        """
+
+        def register(handler: ErrorHandlerT) -> ErrorHandlerT:
+            self._failures.add(kind, handler)
+            return handler
+
+        return register
+
+    # Life
+
+    def on_startup(self, hook: HookT) -> HookT:
+        """Run a hook before the first request.
+
+        It may be async, and gets the app if it takes a parameter.
+
+            @app.on_startup
+            async def connect():
+                app.state.db = await open_database()
+        """
+        return self.lifespan.on_startup(hook)
+
+    def on_shutdown(self, hook: HookT) -> HookT:
+        """Run a hook after the last request; it may be async, and gets the app if it takes a parameter."""
+        return self.lifespan.on_shutdown(hook)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop: the running one while served, before that the one that `run()` will use."""
+        if self._loop is None or self._loop.is_closed():
+            self._loop = new_event_loop()
+        return self._loop
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        *,
+        workers: int | None = None,
+        worker_num: int | None = None,
+        reload: bool | None = None,
+        debug: bool | None = None,
+        loop: str | None = None,
+        io: str | None = None,
+        bind: str | Iterable[str] | None = None,
+        uds: str | None = None,
+        fd: int | None = None,
+        backlog: int | None = None,
+        access_log: bool | None = None,
+        log_level: str | None = None,
+        **limits: float | str,
+    ) -> None:
+        """Serve until SIGTERM or SIGINT. What is left out comes from `VIVACE_*`, then `Application(...)`.
+
+        host, port  127.0.0.1 and 8080; with the variable PORT 0.0.0.0 and that; port 0: any free one
+        workers     1; `worker_num` is Japronto's name of it
+        debug       show tracebacks to clients
+        loop        "auto", "asyncio" or "uvloop"
+        io          "auto", "epoll" or "uring"
+        bind        "HOST:PORT", "unix:PATH" or "fd://N", or a list of these, instead of host and port
+        uds, fd     a Unix socket's path, or an inherited descriptor, instead of host and port
+        backlog     connections that wait to be accepted (2048)
+        log_level   "critical", "error", "warning", "info" or "debug"
+        limits      as for `Application`, and above them
+
+        Returns when stopped as asked. SystemExit with 3 when it could not start (one line on stderr says why), 5
+        when the deadline cut connections. ValueError and TypeError for settings that are none, NotImplementedError
+        for those that are not available yet: `reload`, `access_log` and more than one worker.
+
+            app.run(port=8000, timeout_keep_alive=30)
+        """
+        given = {
+            "host": host,
+            "port": port,
+            "workers": worker_num if workers is None else workers,
+            "reload": reload,
+            "debug": debug,
+            "loop": loop,
+            "io": io,
+            "bind": bind,
+            "uds": uds,
+            "fd": fd,
+            "backlog": backlog,
+            "access_log": access_log,
+            "log_level": log_level,
+            **limits,
+        }
+        arguments = settings.checked(given, "run()")
+        if importing.get():
+            self.run_arguments = arguments
+            return
+        status = serving.serve(self, settings.resolve([arguments], self.settings))
+        if status:
+            raise SystemExit(int(status))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `Application(...)` was given, by name: the limits, and `debug` if it is on."""
+        return {**self.limits, "debug": True} if self.debug else dict(self.limits)
+
+    # What serving asks
+
+    @contextmanager
+    def running_on(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        """Make `loop` the application's for the time of the context."""
+        before, self._loop = self._loop, loop
+        try:
+            yield
+        finally:
+            self._loop = before if before is not loop else None
+
+    def made_loop(self, io: str) -> EngineLoop | None:
+        """Find the loop that somebody has already asked for by `app.loop`; ValueError if it cannot have this `io`."""
+        if not isinstance(self._loop, EngineLoop) or self._loop.is_closed():
+            return None
+        if io not in ("auto", self._loop.selector.io):
+            msg = f"app.loop was used before run(), and has io {self._loop.selector.io}: io {io} comes too late"
+            raise ValueError(msg)
+        return self._loop
+
+    # What the engine asks
+
+    def _handle_exception(self, request: Request, exception: BaseException) -> Any:
+        """Give the answer to an exception: anything that a handler may return, or an awaitable of it."""
+        return self._failures.answer(request, exception, debug=self.debug)
+
+    @property
+    def _wants_not_found(self) -> bool:
+        """Whether an error handler answers for paths that have no route."""
+        return self._failures.find(RouteNotFoundException) is not None
+
+    def _refused(self, reason: str, code: int, remote: str | None) -> None:
+        """Hear of a request that the engine refused without asking the application."""
+        if self.refusals.add(reason, code, remote) or self._flush is not None:
+            return
+        with suppress(RuntimeError):  # no loop runs: the last lines come with the end of the serving
+            self._flush = asyncio.get_running_loop().call_later(RefusalLog.INTERVAL, self._tell_refused)
+
+    def _tell_refused(self) -> None:
+        self._flush = None
+        self.refusals.flush()

@@ -1,0 +1,66 @@
+"""What handlers raise to answer with an error, and what the engine raises on their behalf."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+__all__ = ["HTTPError", "JSONError", "RouteNotFoundException"]
+
+_LOWEST, _HIGHEST = 100, 999
+
+
+class HTTPError(Exception):
+    """Ends a request with a status: `raise HTTPError(404, "no such user")`.
+
+    status   int, 100 to 999; ValueError outside
+    detail   the body, as text/plain; the status' registered reason when left out
+    headers  further header fields of the answer, such as `{"WWW-Authenticate": "Basic"}`
+
+    Answered by the nearest error handler of the application, or plainly.
+
+        @app.get("/users/{id:int}")
+        def user(request, id):
+            if id not in users:
+                raise HTTPError(404, "no such user")
+            return users[id]
+    """
+
+    def __init__(self, status: int, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
+        """ValueError for a status that is none."""
+        if not _LOWEST <= status <= _HIGHEST:
+            msg = f"HTTPError takes a status from {_LOWEST} to {_HIGHEST}, not {status!r}"
+            raise ValueError(msg)
+        self.status = int(status)
+        self.detail = reason(self.status) if detail is None else detail
+        self.headers = headers
+        super().__init__(self.status, self.detail)
+
+    def __str__(self) -> str:
+        """Status and detail: `404 no such user`."""
+        return f"{self.status} {self.detail}".rstrip()
+
+
+class RouteNotFoundException(HTTPError):  # noqa: N818 - Japronto's name
+    """No route has the path of a request: a 404, unless an error handler catches it.
+
+    app.add_error_handler(RouteNotFoundException, lambda request, exception: "Are you lost, pal?")
+    """
+
+    def __init__(self, detail: str | None = None) -> None:
+        """Take `Not Found` for a detail that is left out."""
+        super().__init__(404, detail)
+
+
+class JSONError(json.JSONDecodeError):
+    """`request.json` of a body that is not JSON. Unhandled, the answer is a 400 that names the position.
+
+    A `json.JSONDecodeError`: `msg`, `doc`, `pos`, `lineno` and `colno` tell where.
+    """
+
+
+def reason(status: int) -> str:
+    """Give the registered reason phrase of a status, or nothing: `reason(404) == "Not Found"`."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -1,0 +1,99 @@
+"""What becomes of a request whose handler failed: error handlers, and the answers where there is none."""
+
+import asyncio
+import dataclasses
+import inspect
+import logging
+import traceback
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from vivace._engine import Request, Response
+from vivace.exceptions import HTTPError, JSONError
+from vivace.signatures import describe
+
+__all__ = ["ErrorHandler", "ErrorHandlers"]
+
+ErrorHandler = Callable[[Request, Any], Any]
+
+_log = logging.getLogger("vivace.error")
+
+
+class ErrorHandlers:
+    """The error handlers of an application, by exception class; the nearest class in the MRO wins."""
+
+    def __init__(self) -> None:
+        """None yet: every exception gets its plain answer."""
+        self._handlers: dict[type[BaseException] | None, ErrorHandler] = {}
+
+    def add(self, kind: Any, handler: Any) -> None:
+        """Add one; of two for the same class the first stays. TypeError for what is no exception class."""
+        if kind is not None and not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            msg = f"an error handler is for an exception class, or None for all, not {kind!r}"
+            raise TypeError(msg)
+        if not callable(handler):
+            msg = f"the error handler of {kind.__name__ if kind else None} is {handler!r}, which cannot be called"
+            raise TypeError(msg)
+        self._handlers.setdefault(kind, handler)
+
+    def find(self, kind: type[BaseException]) -> ErrorHandler | None:
+        """Find the handler for exceptions of this class: of the nearest class in its MRO, else the one for None."""
+        for base in kind.__mro__:
+            if handler := self._handlers.get(base):
+                return handler
+        return self._handlers.get(None)
+
+    def answer(self, request: Request, exception: BaseException, *, debug: bool) -> Any:
+        """Give the answer: anything that a handler may return, or an awaitable of it."""
+        handler = self.find(type(exception))
+        if handler is None:
+            return plain_answer(request, exception, debug=debug)
+        try:
+            answer = handler(request, exception)
+        except Exception as second:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+            return plain_answer(request, second, debug=debug)
+        if inspect.isawaitable(answer):
+            return _awaited(answer, handler, request, debug=debug)
+        return _checked(answer, handler, request, debug=debug)
+
+
+def plain_answer(request: Request, exception: BaseException, *, debug: bool) -> Response:
+    """Answer an exception that no error handler takes; what is nobody's answer is logged with its traceback."""
+    match exception:
+        case HTTPError():
+            return Response(exception.detail, exception.status, headers=exception.headers)
+        case JSONError():
+            return Response(f"The body is not JSON: {exception}", HTTPStatus.BAD_REQUEST)
+        case asyncio.CancelledError():
+            return Response("Service Unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
+    _log.error("%s %s failed: %s", request.method, request.raw_path, _line(exception), exc_info=exception)
+    text = "".join(traceback.format_exception(exception)) if debug else "Internal Server Error"
+    return Response(text, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _awaited(answer: Awaitable[Any], handler: ErrorHandler, request: Request, *, debug: bool) -> Any:
+    try:
+        final = await answer
+    except Exception as second:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+        return plain_answer(request, second, debug=debug)
+    return _checked(final, handler, request, debug=debug)
+
+
+def _checked(answer: Any, handler: ErrorHandler, request: Request, *, debug: bool) -> Any:
+    """Pass an error handler's answer on; one that is none must not be a further error for the same handler."""
+    if isinstance(answer, (Response, str, bytes, dict, list, msgspec.Struct)) or (
+        dataclasses.is_dataclass(answer) and not isinstance(answer, type)
+    ):
+        return answer
+    msg = (
+        f'error handler "{describe(handler)}" returned {answer!r:.80}: '
+        "return a Response, str, bytes, dict, list, dataclass or Struct"
+    )
+    return plain_answer(request, TypeError(msg), debug=debug)
+
+
+def _line(exception: BaseException) -> str:
+    return "".join(traceback.format_exception_only(exception)).strip().splitlines()[-1]

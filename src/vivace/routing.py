@@ -1,0 +1,177 @@
+"""Routes: which handler answers which path, and the way back from a name to a path."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from vivace._engine import Routes
+from vivace.signatures import compile_call, describe
+from vivace.spelling import did_you_mean
+
+__all__ = ["Route", "Router"]
+
+Handler = Callable[..., Any]
+
+# What RFC 3986 (section 3.3) lets stand in a path segment as it is.
+_SEGMENT = "-._~!$&'()*+,;=:@"
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}:]*)(?::[^{}]*)?\}")
+_SHAPES = {
+    "plain": (re.compile(r"[^\0]+", re.DOTALL), "a text that is not empty"),
+    "str": (re.compile(r"[^\0]+", re.DOTALL), "a text that is not empty"),
+    "int": (re.compile(r"-?[0-9]{1,64}"), "an int"),
+    "float": (re.compile(r"-?[0-9]+(\.[0-9]+)?"), "a finite float"),
+    "uuid": (re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"), "a UUID"),
+    "path": (re.compile(r"[^\0]*", re.DOTALL), "a path"),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One route: `request.route` gives it.
+
+    pattern       as registered: "/users/{id:int}"
+    handler       the function, as registered
+    methods       upper-case names; empty: any method
+    name          what `url_for` finds it by; the handler's name unless one was given
+    placeholders  (name, type) of each path parameter, type being "plain", "str", "int", "float", "uuid" or "path"
+    """
+
+    pattern: str
+    handler: Handler
+    methods: frozenset[str]
+    name: str
+    placeholders: tuple[tuple[str, str], ...] = ()
+
+    def url(self, /, **params: Any) -> str:
+        """Give the path with these parameters, percent-encoded; ValueError says what is missing, odd or too much.
+
+        >>> route = Router().add_route("/users/{id:int}", lambda request, id: "")
+        >>> route.url(id=3)
+        '/users/3'
+        """
+        types = dict(self.placeholders)
+        if missing := [name for name in types if name not in params]:
+            msg = f'the path of "{self.pattern}" also needs {_listed(missing)}'
+            raise ValueError(msg)
+        if extra := [name for name in params if name not in types]:
+            msg = f'"{self.pattern}" has no placeholder {_listed(extra)}{did_you_mean(extra[0], types)}'
+            raise ValueError(msg)
+        return "".join(self._pieces({name: self._text(name, types[name], value) for name, value in params.items()}))
+
+    def _pieces(self, texts: dict[str, str]) -> Iterator[str]:
+        at = 0
+        for found in _PLACEHOLDER.finditer(self.pattern):
+            yield quote(self.pattern[at : found.start()], safe=_SEGMENT + "/")
+            at = found.end()
+            name = found[1]
+            yield quote(found[0][0], safe="") if name is None else texts[name]
+        yield quote(self.pattern[at:], safe=_SEGMENT + "/")
+
+    def _text(self, name: str, kind: str, value: Any) -> str:
+        text = format(value, "f") if isinstance(value, float) and "e" in repr(value) else str(value)
+        shape, wanted = _SHAPES[kind]
+        if isinstance(value, bool) or value is None or not shape.fullmatch(text):
+            msg = f'"{name}" of "{self.pattern}" takes {wanted}, not {value!r}'
+            raise ValueError(msg)
+        return quote(text, safe=_SEGMENT + "/" if kind == "path" else _SEGMENT)
+
+
+class Router:
+    """The routes of an application, `app.router`.
+
+    app.router.add_route("/", hello)                              # any method
+    app.router.add_route("/todos/{id:int}", todo, methods=["GET", "DELETE"])
+
+    Patterns: `{name}` is one segment, `{name:int|float|str|uuid}` one of that type, `{name:path}` the rest of the
+    path; `{{` and `}}` are braces. Static text beats typed beats plain beats `path`, whatever came first.
+    """
+
+    def __init__(self) -> None:
+        """Make an empty table."""
+        self.table = Routes()
+        self._routes: list[Route] = []
+        self._chosen_names: dict[str, str] = {}
+
+    def add_route(
+        self,
+        pattern: str,
+        handler: Handler,
+        method: str | None = None,
+        methods: Iterable[str] | None = None,
+        *,
+        name: str | None = None,
+    ) -> Route:
+        """Add a route.
+
+        pattern   "/users/{id:int}"
+        handler   takes the request first (if it takes anything), and the path parameters that it names
+        method    one method, or `methods` several, in any case; neither: any method
+        name      for `url_for`; the handler's own name when left out
+
+        ValueError, in one line that says what to do: a malformed pattern, a route that matches the same, a handler
+        whose parameters nothing can fill, a name that another pattern has.
+        """
+        allowed = _methods(pattern, method, methods)
+        placeholders = _placeholders(pattern)
+        call = compile_call(handler, pattern, [placeholder for placeholder, _ in placeholders])
+        if name is not None and self._chosen_names.get(name, pattern) != pattern:
+            msg = f'"{pattern}" cannot be named "{name}": "{self._chosen_names[name]}" already is'
+            raise ValueError(msg)
+        route = Route(pattern, handler, frozenset(allowed), name or describe(handler).rpartition(".")[2], placeholders)
+        self.table.add(pattern, allowed, handler, call.positional, call.keywords, call.coroutine, route)
+        self._routes.append(route)
+        if name is not None:
+            self._chosen_names[name] = pattern
+        return route
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """All routes, in the order of their registration."""
+        return tuple(self._routes)
+
+    def url_for(self, name: str, /, **params: Any) -> str:
+        """Give the path of the route with this name; see `Application.url_for`."""
+        named = [route for route in self._routes if route.name == name]
+        if not named:
+            names = {route.name for route in self._routes}
+            msg = f'no route is named "{name}"{did_you_mean(name, names)}'
+            raise LookupError(msg)
+        fitting = (route for route in named if {placeholder for placeholder, _ in route.placeholders} == params.keys())
+        return next(fitting, named[0]).url(**params)
+
+    def __iter__(self) -> Iterator[Route]:
+        """Each route, in the order of registration."""
+        return iter(self.routes)
+
+    def __len__(self) -> int:
+        """How many routes there are."""
+        return len(self._routes)
+
+
+def _placeholders(pattern: Any) -> tuple[tuple[str, str], ...]:
+    if isinstance(pattern, str):
+        return Routes.placeholders(pattern)
+    msg = f'a pattern is a str such as "/users/{{id}}", not {pattern!r}'
+    raise TypeError(msg)
+
+
+def _methods(pattern: str, method: str | None, methods: Iterable[str] | None) -> tuple[str, ...]:
+    if method is not None and methods is not None:
+        msg = f'"{pattern}" was given both method and methods: give one of them'
+        raise ValueError(msg)
+    if method is None and methods is None:
+        return ()
+    if isinstance(methods, str):
+        msg = f'"{pattern}": methods is a list, as in methods=["{methods.upper()}"]'
+        raise TypeError(msg)
+    names = [method] if method is not None else list(methods or ())
+    if not names:
+        msg = f'"{pattern}" was given an empty list of methods: name some, or leave methods out for any'
+        raise ValueError(msg)
+    return tuple(dict.fromkeys(name.upper() for name in names))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -1,0 +1,295 @@
+"""Settings: what can be set, what it means, and which of several places has the last word.
+
+Highest first: the command line, `app.run(...)`, the environment (`VIVACE_PORT`), `Application(...)`, the host's own
+hint (`PORT`), the default.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vivace import sockets
+from vivace.logs import LEVELS
+from vivace.spelling import did_you_mean
+
+__all__ = ["ALL", "LATER", "LIMITS", "SERVING", "Setting", "Settings", "checked", "resolve"]
+
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One thing that can be set.
+
+    name     as in `app.run(name=...)`; `--name` and `VIVACE_NAME` follow from it
+    parse    text or value to value; ValueError says what is wanted
+    default  when nobody says anything
+    metavar  how the help shows the value
+    text     the help
+    """
+
+    name: str
+    parse: Callable[[Any], Any]
+    default: Any
+    metavar: str
+    text: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable: `VIVACE_LIMIT_BODY_BYTES`."""
+        return f"VIVACE_{self.name.upper()}"
+
+    @property
+    def option(self) -> str:
+        """The command line option: `--limit-body-bytes`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether it is yes or no."""
+        return isinstance(self.default, bool)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be said more than once."""
+        return isinstance(self.default, tuple)
+
+    @property
+    def shown_default(self) -> str:
+        """The default as the help shows it: `16MiB`, `30s`."""
+        if self.metavar == "SIZE":
+            return f"{self.default >> 20}MiB" if self.default >= 1 << 20 else f"{self.default >> 10}KiB"
+        return f"{self.default:g}s" if self.metavar == "TIME" else str(self.default)
+
+    def read(self, value: Any, said: str) -> Any:
+        """Check a value; ValueError in one line that names where it was said."""
+        try:
+            return self.parse(value)
+        except (ValueError, TypeError) as error:
+            msg = f"{said} takes {error}, not {value!r}"
+            raise ValueError(msg) from None
+
+
+def _whole(wanted: str, lowest: int, highest: int = 2**63 - 1) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,19}\s*", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            raise ValueError(wanted)
+        return value
+
+    return parse
+
+
+_UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _size(value: Any) -> int:
+    wanted = "a number of bytes above 0, such as 65536 or 64KiB"
+    if isinstance(value, str) and (found := re.fullmatch(r"([0-9]{1,15}) ?([kmg]ib|b|)", value.strip().lower())):
+        value = int(found[1]) * _UNITS[found[2]]
+    return _whole(wanted, 1)(value)
+
+
+def _seconds(lowest: float) -> Callable[[Any], float]:
+    wanted = f"a number of seconds {'above' if lowest else 'from'} 0, such as 2.5, 500ms or 1m"
+
+    def parse(value: Any) -> float:
+        if isinstance(value, str):
+            found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(ms|s|m|h|)", value.strip().lower())
+            value = float(found[1]) * _SECONDS[found[2]] if found else math.nan
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(wanted)
+        if value < 0 or (lowest and value < lowest):
+            raise ValueError(wanted)
+        return float(value)
+
+    return parse
+
+
+def _choice(*words: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if isinstance(value, str) and value.lower() in words:
+            return value.lower()
+        raise ValueError("one of " + ", ".join(words))
+
+    return parse
+
+
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in (*_YES, *_NO):
+        return value.lower() in _YES
+    raise ValueError("true or false")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError("a text")  # noqa: TRY004 - Setting.read tells both alike
+    return os.fspath(value)
+
+
+def _places(value: Any) -> tuple[sockets.Place, ...]:
+    texts = value.split(",") if isinstance(value, str) else value
+    try:
+        return tuple(text if isinstance(text, sockets.Place) else sockets.place(text.strip()) for text in texts)
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError("addresses: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N") from None
+
+
+def _by_name(*settings: Setting) -> dict[str, Setting]:
+    return {setting.name: setting for setting in settings}
+
+
+_MORE_THAN_NONE = _whole("a whole number above 0", 1)
+_TIME = _seconds(0.001)
+
+LIMITS = _by_name(
+    Setting("limit_head_bytes", _size, 32 << 10, "SIZE", "Request line and header fields; longer ones are a 431."),
+    Setting("limit_header_fields", _MORE_THAN_NONE, 100, "N", "Header fields of a request; more are a 431."),
+    Setting("limit_body_bytes", _size, 16 << 20, "SIZE", "Request body; a longer one is a 413."),
+    Setting("limit_pipeline", _MORE_THAN_NONE, 128, "N", "Requests in flight on one connection, then it waits."),
+    Setting("limit_output_bytes", _size, 256 << 10, "SIZE", "Unsent output on one connection, then it waits."),
+    Setting("limit_connections", _MORE_THAN_NONE, 10_000, "N", "Open connections, then accepting waits."),
+    Setting("timeout_head", _TIME, 10.0, "TIME", "For a complete head, from its first byte; then a 408."),
+    Setting("timeout_body", _TIME, 30.0, "TIME", "Without progress of a body; then a 408."),
+    Setting("timeout_keep_alive", _TIME, 75.0, "TIME", "For the next request of a connection; then it is closed."),
+    Setting("timeout_write", _TIME, 30.0, "TIME", "For a client that takes nothing of its answer; then closed."),
+    Setting("timeout_graceful", _seconds(0), 30.0, "TIME", "For requests in flight when stopping; then they are cut."),
+)
+"""The limits that take effect, by name: those of `Application(...)`, `app.run(...)` and the command line."""
+
+_ADDRESS = ("bind", "uds", "fd")
+SERVING = _by_name(
+    Setting("host", _text, "127.0.0.1", "TEXT", "Name or address to listen on; 0.0.0.0: all of IPv4, ::: all."),
+    Setting("port", _whole("a port, 0 to 65535", 0, sockets.HIGHEST_PORT), 8080, "INT", "Port; 0: any free one."),
+    Setting("bind", _places, (), "ADDR", "HOST:PORT, unix:PATH or fd://N; may be repeated."),
+    Setting("uds", _text, None, "PATH", "Unix socket to listen on."),
+    Setting("fd", _whole("the number of an open descriptor", 0, 2**31 - 1), None, "INT", "Inherited socket."),
+    Setting(
+        "backlog", _whole("a whole number above 0", 1, 2**31 - 1), 2048, "N", "Connections that wait to be accepted."
+    ),
+    Setting("loop", _choice("auto", "asyncio", "uvloop"), "auto", "NAME", "Event loop: auto, asyncio or uvloop."),
+    Setting("io", _choice("auto", "epoll", "uring"), "auto", "NAME", "System interface: auto, epoll or uring."),
+    Setting("log_level", _choice(*LEVELS), None, "LEVEL", "Least level that is logged: " + ", ".join(LEVELS) + "."),
+    Setting("debug", _flag, False, "", "Show tracebacks to clients."),
+)
+"""How and where to serve."""
+
+LATER = _by_name(
+    Setting("workers", _MORE_THAN_NONE, 1, "N", ""),
+    Setting("reload", _flag, False, "", ""),
+    Setting("access_log", _flag, False, "", ""),
+)
+"""What a coming version will do: the names are known, so that asking for it gets a clear answer."""
+
+ALL = {**SERVING, **LIMITS, **LATER}
+"""Every setting, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a server was asked for, all questions settled."""
+
+    places: tuple[sockets.Place, ...]
+    backlog: int
+    loop: str
+    io: str
+    log_level: str | None
+    debug: bool
+    timeout_graceful: float  # seconds
+    limits: dict[str, int | float] = field(default_factory=dict)  # what the engine's server takes
+
+
+def checked(given: Values, who: str, known: Mapping[str, Setting] = ALL) -> dict[str, Any]:
+    """Check what was given and is not None.
+
+    TypeError for an unknown name, with the nearest one; ValueError for a value that is none.
+    """
+    for name in given:
+        if name not in known:
+            msg = f"{who} has no setting {name!r}{did_you_mean(name, known)}"
+            raise TypeError(msg)
+    return {name: known[name].read(value, name) for name, value in given.items() if value is not None}
+
+
+def resolve(layers: Iterable[Values], own: Values, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settles every setting.
+
+    layers   checked values of the command line and `run()`, the highest first
+    own      what `Application(...)` was given
+    environ  the environment
+
+    ValueError for what contradicts itself or is malformed in the environment, NotImplementedError for what this
+    version does not do; one line each.
+    """
+    ranked = [*layers, _from_environment(environ), own]
+    value = {
+        name: next((layer[name] for layer in ranked if name in layer), setting.default) for name, setting in ALL.items()
+    }
+    _refuse_later(value)
+    return Settings(
+        places=_where(ranked, environ),
+        backlog=value["backlog"],
+        loop=value["loop"],
+        io=value["io"],
+        log_level=value["log_level"],
+        debug=value["debug"],
+        timeout_graceful=value["timeout_graceful"],
+        limits={name: value[name] for name in LIMITS if name != "timeout_graceful"},
+    )
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: setting.read(environ[setting.variable], setting.variable)
+        for name, setting in ALL.items()
+        if environ.get(setting.variable)
+    }
+
+
+def _refuse_later(value: Values) -> None:
+    if value["workers"] > 1:
+        msg = "workers: more than one is not available yet; run with one worker"
+        raise NotImplementedError(msg)
+    for name in ("reload", "access_log"):
+        if value[name]:
+            msg = f"{name} is not available yet; run without it"
+            raise NotImplementedError(msg)
+
+
+def _where(ranked: Iterable[Values], environ: Mapping[str, str]) -> tuple[sockets.Place, ...]:
+    """Let the highest layer that says where to listen decide; a host and a port may come from two of them."""
+    tcp: dict[str, Any] = {}
+    for layer in ranked:
+        special = [name for name in _ADDRESS if name in layer]
+        plain = [name for name in ("host", "port") if name in layer]
+        if len(special) > 1 or (special and plain):
+            first, second, *_ = [*special, *plain]
+            msg = f"{first} and {second} both say where to listen: give one of them (bind takes several addresses)"
+            raise ValueError(msg)
+        if special and not tcp:
+            return _special(special[0], layer[special[0]])
+        for name in plain:
+            tcp.setdefault(name, layer[name])
+    if "port" not in tcp and environ.get("PORT"):
+        tcp["port"] = SERVING["port"].read(environ["PORT"], "PORT")
+        tcp.setdefault("host", "0.0.0.0")  # noqa: S104 - whoever sets PORT sends clients from elsewhere
+    return (sockets.Tcp(tcp.get("host", SERVING["host"].default), tcp.get("port", SERVING["port"].default)),)
+
+
+def _special(name: str, value: Any) -> tuple[sockets.Place, ...]:
+    if name == "uds":
+        return (sockets.Unix(value),)
+    if name == "fd":
+        return (sockets.Inherited(value),)
+    places: tuple[sockets.Place, ...] = value
+    return places
