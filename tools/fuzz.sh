@@ -1,0 +1,25 @@
+#!/bin/sh
+# Runs every fuzz target, tests/fuzz/fuzz_*.c, for $SECONDS_EACH seconds. What it finds worth keeping goes to
+# build/fuzz/corpus/<target>; the corpus of the repository, tests/fuzz/corpus/<target>, is read and never written.
+set -eu
+
+if [ -z "${CLANG-}" ]; then
+    echo "fuzzing needs clang: please install it, or say CLANG=..."
+    exit
+fi
+# -Db_lundef=false: the sanitizers' symbols are found when the program starts, not when it is linked.
+[ -f build/fuzz/build.ninja ] || CC=$CLANG meson setup build/fuzz -Dpython=false -Dfuzzing=true \
+    --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
+meson compile -C build/fuzz
+
+for target in build/fuzz/tests/fuzz/fuzz_*; do
+    [ -f "$target" ] && [ -x "$target" ] || continue
+    name=$(basename "$target")
+    found=build/fuzz/corpus/$name
+    mkdir -p "$found"
+    echo "=== $name, $SECONDS_EACH s"
+    set -- "$found"
+    [ -d "tests/fuzz/corpus/$name" ] && set -- "$@" "tests/fuzz/corpus/$name"
+    [ -f "tests/fuzz/$name.dict" ] && set -- "$@" "-dict=tests/fuzz/$name.dict"
+    "$target" -max_total_time="$SECONDS_EACH" -timeout=10 -print_final_stats=1 -artifact_prefix="build/fuzz/$name-" "$@"
+done
