@@ -1,0 +1,72 @@
+/* AVX-512 (F, BW, VL, VBMI): one look-up in a table of 128 classes gives every map. */
+#ifndef VV_SIMD_LANES_AVX512_H
+#define VV_SIMD_LANES_AVX512_H
+
+#include <immintrin.h>
+
+#define VV_LANES_MASKED 1
+
+typedef struct vv_lanes {
+    __m512i classes; /* bit 0 name, 2 target, 3 host, 6 value; bit 7: the byte is 0x80 or above */
+} vv_lanes;
+
+/* clang-format off */
+static const uint8_t vv_lanes_classes[128] __attribute__((aligned(64))) = {
+    0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x0d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d,  /* controls; 9 is HTAB  */
+    0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d, 0x4d,
+    0x0d, 0x00, 0x09, 0x0c, 0x00, 0x0c, 0x00, 0x00, 0x01, 0x01, 0x00, 0x00, 0x01, 0x00, 0x00, 0x09,  /*  !"#$%&'()*+,-./   */
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x09, 0x01, 0x09, 0x01, 0x09, 0x0d,  /* 0123456789:;<=>?   */
+    0x09, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,  /* @ABCDEFGHIJKLMNO   */
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x09, 0x09, 0x09, 0x08, 0x00,  /* PQRSTUVWXYZ[\]^_   */
+    0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,  /* `abcdefghijklmno   */
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x09, 0x08, 0x09, 0x00, 0x4d,  /* pqrstuvwxyz{|}~DEL */
+};
+/* clang-format on */
+
+VV_INLINE vv_lanes
+vv_lanes_classify(__m512i bytes)
+{
+    __m512i low = _mm512_load_si512(vv_lanes_classes), high = _mm512_load_si512(vv_lanes_classes + 64);
+    __m512i found = _mm512_permutex2var_epi8(low, bytes, high); /* looks at 7 bits of each byte */
+    /* 0xf8: found | (bytes & 0x80) */
+    return (vv_lanes){_mm512_ternarylogic_epi32(found, bytes, _mm512_set1_epi8((char)0x80), 0xf8)};
+}
+
+VV_INLINE vv_lanes
+vv_lanes_load(const uint8_t *low, const uint8_t *high)
+{
+    return vv_lanes_classify(_mm512_loadu_si512(low)); /* high is low + 32: nobody splits a block here */
+}
+
+VV_INLINE vv_lanes
+vv_lanes_load_masked(const uint8_t *at, uint64_t mask)
+{
+    return vv_lanes_classify(_mm512_maskz_loadu_epi8(mask, at));
+}
+
+VV_INLINE uint64_t
+vv_lanes_name(vv_lanes lanes)
+{
+    return _mm512_test_epi8_mask(lanes.classes, _mm512_set1_epi8((char)0x81));
+}
+
+VV_INLINE uint64_t
+vv_lanes_value(vv_lanes lanes)
+{
+    /* Signed: bit 6 without bit 7, whatever the rest. */
+    return _mm512_cmpgt_epi8_mask(lanes.classes, _mm512_set1_epi8(0x3f));
+}
+
+VV_INLINE uint64_t
+vv_lanes_target(vv_lanes lanes)
+{
+    return _mm512_test_epi8_mask(lanes.classes, _mm512_set1_epi8((char)0x84));
+}
+
+VV_INLINE uint64_t
+vv_lanes_host(vv_lanes lanes)
+{
+    return _mm512_test_epi8_mask(lanes.classes, _mm512_set1_epi8((char)0x88));
+}
+
+#endif
