@@ -37,7 +37,7 @@ vv_method_of(vv_span name)
 {
     uint64_t word = word_of(name.at, name.len);
 #define X(known)                                                                                                       \
-    if (word == word_of(#known, sizeof(#known) - 1))                                                                   \
+    if (name.len == sizeof(#known) - 1 && word == word_of(#known, sizeof(#known) - 1))                                 \
         return VV_METHOD_##known;
     VV_METHOD_TABLE(X)
 #undef X
