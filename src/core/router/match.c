@@ -1,12 +1,14 @@
 /* The hot path: one search of the table of paths, then a walk down the tree.
  *
  * The walk tries a node's children in order of precedence and turns back where none leads on. It needs no stack: a
- * child knows its parent and the step behind itself, and where a segment began is found by looking back for its slash.
+ * child knows its parent and what comes behind itself, and where a segment began is found by looking back for its
+ * slash.
  *
  * What a hostile path can cost: a node lies under exactly one parent and takes its path at exactly one segment, and
- * `resume` only moves on. So each node is entered at most once in a look-up, however the path is made: never more than
- * node_count steps, which the routes alone decide, each linear in one segment (times the number of different lengths
- * that prefixes have at the node). Nothing is exponential. test_router counts the steps through vv_tree_visits().
+ * its parent's children are tried in order, once. So each node is entered at most once in a look-up, however the path
+ * is made: never more than node_count steps, which the routes alone decide, each linear in one segment (times the
+ * number of different lengths that prefixes have at the node). Nothing is exponential. test_router counts the steps
+ * through vv_tree_visits().
  */
 #include "core/router/tree.h"
 
@@ -118,76 +120,85 @@ literal_child(const walk *w, vv_span segment)
     const vv_node *node = w->node;
     if (node->literal_count == 0)
         return NULL;
-    if (node->literal_count == 1) {
-        const vv_key *key = &node->literal->key;
-        return vv_span_equal(vv_span_of(key->at, key->len), segment) ? node->literal : NULL;
-    }
+    if (node->literal_count == 1)
+        return vv_span_equal(vv_key_text(&node->literal->key), segment) ? node->literal : NULL;
     return (const vv_node *)vv_table_find(&w->router->literals, segment, node->id);
 }
 
-/* The node's fork in that place, if its prefix is the segment's. */
+/* The node's fork for the prefix length in that place, if its prefix is the segment's. */
 static const vv_fork *
-fork_at(const walk *w, uint32_t place, vv_span text)
+fork_at(const walk *w, uint32_t place, vv_span segment)
 {
-    const vv_node *node = w->node;
-    if (place == node->prefix_count)
-        return &node->bare;
-    uint32_t len = node->prefix_lens[place];
-    if (text.len < len)
+    uint32_t len = w->node->prefix_lens[place];
+    if (segment.len < len)
         return NULL;
-    return (const vv_fork *)vv_table_find(&w->router->prefixes, vv_span_of(text.at, len), node->id);
+    return (const vv_fork *)vv_table_find(&w->router->prefixes, vv_span_of(segment.at, len), w->node->id);
 }
 
-/* The child for a placeholder of one segment, from `step` on. */
+/* The first of these siblings that takes what stands behind their prefix. */
 static const vv_node *
-segment_child(const walk *w, uint32_t step, vv_span segment)
+taker(const vv_node *child, vv_span segment)
 {
-    uint32_t seen = (1u << (step & 7)) - 1; /* the ranks before this step's */
-
-    for (uint32_t place = step >> 3; place <= w->node->prefix_count; place++, seen = 0) {
-        const vv_fork *fork = fork_at(w, place, segment);
-        if (fork == NULL)
-            continue;
-        uint32_t prefix_len = fork->key.len;
-        vv_span rest = vv_span_of(segment.at + prefix_len, segment.len - prefix_len);
-        uint32_t ranks = fork->ranks & ~seen & ~(1u << VV_RANK_PATH);
-        for (; ranks != 0; ranks &= ranks - 1) {
-            unsigned rank = (unsigned)__builtin_ctz(ranks);
-            if (takes(rank, rest))
-                return fork->child[rank];
-        }
+    for (; child != NULL; child = child->sibling) {
+        if (takes(child->rank, vv_span_of(segment.at + child->prefix_len, segment.len - child->prefix_len)))
+            return child;
     }
     return NULL;
 }
 
-/* The child for a placeholder that takes the rest, from `place` on. */
+/* The best child for a placeholder that takes the rest, from that place on. */
 static const vv_node *
-path_child(const walk *w, uint32_t place, vv_span segment)
+rest_child(const walk *w, uint32_t place, vv_span segment)
 {
-    for (; place <= w->node->prefix_count; place++) {
+    for (; place < w->node->prefix_count; place++) {
         const vv_fork *fork = fork_at(w, place, segment);
-        if (fork != NULL && fork->child[VV_RANK_PATH] != NULL)
-            return fork->child[VV_RANK_PATH];
+        if (fork != NULL && fork->rest != NULL)
+            return fork->rest;
     }
-    return NULL;
+    return place == w->node->prefix_count ? w->node->bare_rest : NULL;
 }
 
-/* The best child that takes the segment, from `step` on; NULL: none is left. */
+/* The best child for any placeholder, of those that take one segment from that place on. */
 static const vv_node *
-next_child(const walk *w, uint32_t step)
+placeholder_child(const walk *w, uint32_t place, vv_span segment)
 {
-    vv_span segment = vv_span_of(w->path.at + w->at, w->end - w->at);
     const vv_node *child = NULL;
-
-    if (step == VV_RANK_LITERAL)
-        child = literal_child(w, segment);
-    if (child == NULL && step < VV_STEP_PATH) {
-        child = segment_child(w, step, segment);
-        step = VV_STEP_PATH;
+    for (; child == NULL && place < w->node->prefix_count; place++) {
+        const vv_fork *fork = fork_at(w, place, segment);
+        if (fork != NULL)
+            child = taker(fork->segments, segment);
     }
-    if (child == NULL)
-        child = path_child(w, step - VV_STEP_PATH, segment);
-    return child;
+    if (child == NULL && place == w->node->prefix_count)
+        child = taker(w->node->bare_segments, segment);
+    return child ? child : rest_child(w, 0, segment);
+}
+
+static vv_span
+segment_of(const walk *w)
+{
+    return vv_span_of(w->path.at + w->at, w->end - w->at);
+}
+
+/* The best child that takes the segment; NULL: none does. */
+static const vv_node *
+first_child(const walk *w)
+{
+    vv_span segment = segment_of(w);
+    const vv_node *child = literal_child(w, segment);
+    return child ? child : placeholder_child(w, 0, segment);
+}
+
+/* The next best behind `child`. */
+static const vv_node *
+child_behind(const walk *w, const vv_node *child)
+{
+    vv_span segment = segment_of(w);
+    if (child->rank == VV_RANK_LITERAL)
+        return placeholder_child(w, 0, segment);
+    if (child->rank == VV_RANK_PATH)
+        return rest_child(w, child->place + 1, segment);
+    const vv_node *sibling = taker(child->sibling, segment);
+    return sibling ? sibling : placeholder_child(w, child->place + 1, segment);
 }
 
 static size_t
@@ -235,31 +246,31 @@ descend(walk *w, const vv_node *child)
     w->end = end_of_segment(w->path, w->at);
 }
 
+/* Up to the parent, again before the segment that the node took. */
 static void
 turn_back(walk *w)
 {
+    w->out->count -= w->node->rank != VV_RANK_LITERAL;
     w->node = w->node->parent;
     w->end = w->at - 1;
     w->at = start_of_segment(w->path, w->end);
 }
 
 /* Walks the tree until a route answers or nothing is left to try. Gives how many nodes were entered. */
-VV_INLINE size_t
+static size_t
 walk_tree(const vv_router *router, unsigned bit, vv_span path, vv_match *out)
 {
     walk w = {.router = router, .path = path, .node = router->root, .at = 1, .bit = bit, .out = out};
-    w.end = end_of_segment(path, 1);
     size_t visits = 1;
-    uint32_t step = VV_RANK_LITERAL;
+    w.end = end_of_segment(path, 1);
 
-    for (;;) {
-        const vv_node *child = next_child(&w, step);
+    for (const vv_node *child = first_child(&w);;) {
         if (child == NULL) {
-            if (w.node == router->root)
+            child = w.node;
+            if (child == router->root)
                 return visits;
-            step = w.node->resume;
-            out->count -= w.node->rank != VV_RANK_LITERAL;
             turn_back(&w);
+            child = child_behind(&w, child);
             continue;
         }
 
@@ -267,13 +278,13 @@ walk_tree(const vv_router *router, unsigned bit, vv_span path, vv_match *out)
         note_param(&w, child);
         if (child->rank != VV_RANK_PATH && w.end < path.len) {
             descend(&w, child);
-            step = VV_RANK_LITERAL;
+            child = first_child(&w);
             continue;
         }
         if (settles(&w, child))
             return visits;
         out->count -= child->rank != VV_RANK_LITERAL;
-        step = child->resume;
+        child = child_behind(&w, child);
     }
 }
 
@@ -296,10 +307,20 @@ match_bit(const vv_router *router, unsigned bit, vv_span path, vv_match *out)
         match_tree(router, bit, path, out);
 }
 
+static VV_NOINLINE void
+match_long(const vv_router *router, vv_span method, vv_span path, vv_match *out)
+{
+    match_bit(router, method_bit(router, method), path, out);
+}
+
 void
 vv_router_match(const vv_router *router, vv_span method, vv_span path, vv_match *out)
 {
-    match_bit(router, method_bit(router, method), path, out);
+    /* Where the compiler knows that texts are short it saves no registers for calls that compare long ones. */
+    if (method.len > 16 || path.len > 16)
+        match_long(router, method, path, out);
+    else
+        match_bit(router, method_bit(router, method), path, out);
 }
 
 uint32_t

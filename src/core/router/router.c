@@ -248,5 +248,5 @@ vv_router_method_name(const vv_router *router, unsigned n)
 {
     if (n >= router->method_count)
         return vv_span_of("", 0);
-    return vv_span_of(router->methods[n].at, router->methods[n].len);
+    return vv_key_text(&router->methods[n]);
 }

@@ -2,13 +2,19 @@
  *
  * Patterns: text and placeholders. "{name}" takes one segment (what stands before the brace in its segment is a
  * literal prefix), "{name:int|float|str|uuid}" a segment of that shape, "{name:path}" the rest of the path, slashes
- * and all, and may be empty. "{{" and "}}" are braces as text. Static beats typed beats plain beats `path`, segment
- * by segment, with back-tracking; a literal prefix beats none. A trailing slash is significant.
+ * and all, and may be empty. "{{" and "}}" are braces as text. A trailing slash is significant.
+ *
+ * Precedence, with back-tracking: the first segment in which two patterns differ decides. There a literal comes first;
+ * then placeholders of one segment, a longer literal prefix before a shorter one and before none, and behind the same
+ * prefix uuid, int, float, str, plain; then `path`, again the longest prefix first. A pattern that has no route for
+ * the method leaves the path to the next best one that has.
  *
  * Ownership   vv_router_new() / vv_router_free(); a route's `data` is borrowed for the router's life.
  * Threads     read-only once compiled: any number may match at once.
  * Cost        a table look-up for paths without placeholders, whatever their number; else a walk over the segments
- *             of the path. Matching allocates nothing and never recurses on input.
+ *             of the path, in which no node of the tree is entered twice: however a path is made, a look-up takes at
+ *             most as many steps as all patterns have segments. Matching allocates nothing and never recurses on
+ *             input.
  */
 #ifndef VV_ROUTER_ROUTER_H
 #define VV_ROUTER_ROUTER_H
@@ -18,9 +24,9 @@
 #include "core/status.h"
 
 enum {
-    VV_ROUTER_PARAMS = 32,   /* placeholders in a pattern                          */
-    VV_ROUTER_METHODS = 32,  /* methods that all routes of one router name         */
-    VV_ROUTER_NAME_BYTES = 255,
+    VV_ROUTER_PARAMS = 32,      /* placeholders in a pattern                          */
+    VV_ROUTER_METHODS = 32,     /* methods of one router: seven standard ones, and 25 */
+    VV_ROUTER_NAME_BYTES = 255, /* of a placeholder or a method                       */
 };
 
 typedef enum vv_param_type {
@@ -49,7 +55,7 @@ void vv_router_free(vv_router *router); /* NULL is fine */
  *   methods        names, copied, compared by their exact bytes; count 0: any method.
  *   data           borrowed; vv_route_data() gives it back.
  *   route          written on VV_OK; lives as long as the router.
- *   fault          written on VV_E_PATTERN and VV_E_CONFLICT.
+ *   fault          written on VV_E_PATTERN and VV_E_CONFLICT; may be NULL.
  *
  * VV_OK, VV_E_PATTERN (malformed: unclosed brace, doubled or odd name, unknown type, text behind a placeholder,
  * `path` not last, too many placeholders or methods ...), VV_E_CONFLICT (a route that matches the same paths has one of
@@ -82,18 +88,21 @@ typedef struct vv_match {
 
 /* Looks a path up.
  *
- *   method   the request's method, as sent. A HEAD request for which no route names HEAD is looked up as GET.
+ *   method   the request's method, as sent. A pattern's route for GET also takes HEAD, unless another route of the
+ *            same pattern names HEAD or takes any method.
  *   path     decoded by vv_target_decode() if it had escapes: an escaped slash is VV_TARGET_ESCAPED_SLASH (a NUL
  *            byte) and does not split a segment.
  *   out      route, allow and count are always written.
  */
 void vv_router_match(const vv_router *router, vv_span method, vv_span path, vv_match *out);
 
-/* The methods that a path would take, as in vv_match.allow (for OPTIONS), with HEAD where GET is. An any-method
- * route allows every method the engine knows but CONNECT and TRACE. */
+/* The methods that a path would take, as in vv_match.allow (for OPTIONS), with HEAD where GET is, and with OPTIONS where
+ * any is: the server answers it by itself. An any-method route allows every method the engine knows but CONNECT and
+ * TRACE. */
 uint32_t vv_router_allow(const vv_router *router, vv_span path);
 
-/* The name of method bit `n`; an empty span past the last. */
+/* The name of method bit `n`: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, then the others that routes name, as they
+ * were first named. An empty span past the last. */
 vv_span vv_router_method_name(const vv_router *router, unsigned n);
 
 #endif

@@ -4,10 +4,23 @@
 
 enum { FIRST_BITS = 4 };
 
+vv_words
+vv_words_of_long(vv_span text)
+{
+    vv_words words = {text.len, 0};
+    for (size_t i = 0; i + 16 < text.len; i += 16) {
+        words.a = vv_mix(words.a ^ vv_load8(text.at + i));
+        words.b = vv_mix(words.b + vv_load8(text.at + i + 8));
+    }
+    words.a = vv_mix(words.a ^ vv_load8(text.at + text.len - 16));
+    words.b = vv_mix(words.b + vv_load8(text.at + text.len - 8));
+    return words;
+}
+
 vv_key
 vv_key_of(vv_span text, uint32_t owner)
 {
-    return (vv_key){.words = vv_words_of(text), .at = text.at, .len = (uint32_t)text.len, .owner = owner};
+    return (vv_key){.words = vv_words_of(text), .at = text.at, .size = vv_key_size(text.len, owner)};
 }
 
 void
@@ -54,9 +67,10 @@ vv_table_add(vv_table *table, vv_key *key)
         if (vv_failed(st))
             return st;
     }
-    put(table, (vv_slot){vv_hash(key->words, key->len, key->owner), key});
+    put(table, (vv_slot){vv_hash(key->words, key->size), key});
     table->count++;
-    if (key->len > table->longest)
-        table->longest = key->len;
+    size_t len = vv_key_text(key).len;
+    if (len >= table->bound)
+        table->bound = len + 1;
     return VV_OK;
 }

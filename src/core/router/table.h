@@ -24,8 +24,7 @@ typedef struct vv_words {
 typedef struct vv_key {
     vv_words words;
     const uint8_t *at; /* borrowed */
-    uint32_t len;
-    uint32_t owner;
+    uint64_t size;     /* vv_key_size(): length and owner, so that one comparison tells both */
 } vv_key;
 
 typedef struct vv_slot {
@@ -38,7 +37,7 @@ typedef struct vv_table {
     size_t mask;    /* slots - 1 */
     unsigned shift; /* a hash's top bits are its slot */
     uint32_t count;
-    size_t longest; /* text: a longer one needs no look at the slots, nor a hash */
+    size_t bound; /* all texts are shorter: one that is not needs no look at the slots, nor a hash */
 } vv_table;
 
 /* A table of zeroes is an empty table. */
@@ -73,23 +72,17 @@ vv_mix(uint64_t hash)
     return hash ^ hash >> 32;
 }
 
+/* Of more than 16 bytes. Out of line, so that short texts need few registers. */
+vv_words vv_words_of_long(vv_span text) __attribute__((pure));
+
 VV_INLINE vv_words
 vv_words_of(vv_span text)
 {
     const uint8_t *at = text.at;
     size_t len = text.len;
 
-    if (len > 16) {
-        vv_words words = {len, 0};
-        size_t i = 0;
-        for (; i + 16 < len; i += 16) {
-            words.a = vv_mix(words.a ^ vv_load8(at + i));
-            words.b = vv_mix(words.b + vv_load8(at + i + 8));
-        }
-        words.a = vv_mix(words.a ^ vv_load8(at + len - 16));
-        words.b = vv_mix(words.b + vv_load8(at + len - 8));
-        return words;
-    }
+    if (VV_UNLIKELY(len > 16))
+        return vv_words_of_long(text);
     if (len >= 8)
         return (vv_words){vv_load8(at), vv_load8(at + len - 8)};
     if (len >= 4)
@@ -100,18 +93,29 @@ vv_words_of(vv_span text)
 }
 
 VV_INLINE uint64_t
-vv_hash(vv_words words, size_t len, uint32_t owner)
+vv_key_size(size_t len, uint32_t owner)
+{
+    return (uint64_t)owner << 32 | (uint32_t)len;
+}
+
+VV_INLINE vv_span
+vv_key_text(const vv_key *key)
+{
+    return vv_span_of(key->at, (uint32_t)key->size);
+}
+
+VV_INLINE uint64_t
+vv_hash(vv_words words, uint64_t size)
 {
     uint64_t hash = words.a ^ words.b * 0xC2B2AE3D27D4EB4Fu;
-    hash += (uint64_t)owner << 32 ^ len;
-    hash = vv_mix(hash);
+    hash = vv_mix(hash + size);
     return hash * 0xD6E8FEB86659FD93u;
 }
 
 VV_INLINE int
 vv_key_is(const vv_key *key, vv_words words, vv_span text, uint32_t owner)
 {
-    return key->words.a == words.a && key->words.b == words.b && key->len == text.len && key->owner == owner &&
+    return key->words.a == words.a && key->words.b == words.b && key->size == vv_key_size(text.len, owner) &&
            (text.len <= 16 || memcmp(key->at, text.at, text.len) == 0);
 }
 
@@ -119,11 +123,11 @@ vv_key_is(const vv_key *key, vv_words words, vv_span text, uint32_t owner)
 VV_INLINE vv_key *
 vv_table_find(const vv_table *table, vv_span text, uint32_t owner)
 {
-    if (table->count == 0 || text.len > table->longest)
+    if (text.len >= table->bound)
         return NULL;
 
     vv_words words = vv_words_of(text);
-    uint64_t hash = vv_hash(words, text.len, owner);
+    uint64_t hash = vv_hash(words, vv_key_size(text.len, owner));
     for (size_t i = hash >> table->shift;; i = (i + 1) & table->mask) {
         const vv_slot *slot = &table->slots[i];
         if (slot->key == NULL)

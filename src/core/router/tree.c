@@ -107,7 +107,7 @@ note_prefix_len(vv_router *router, vv_node *node, uint32_t len)
 static vv_status
 fork_of(vv_router *router, vv_node *node, vv_span prefix, vv_fork **fork)
 {
-    *fork = prefix.len == 0 ? &node->bare : (vv_fork *)vv_table_find(&router->prefixes, prefix, node->id);
+    *fork = (vv_fork *)vv_table_find(&router->prefixes, prefix, node->id);
     if (*fork != NULL)
         return VV_OK;
 
@@ -122,23 +122,38 @@ fork_of(vv_router *router, vv_node *node, vv_span prefix, vv_fork **fork)
     return st;
 }
 
+/* The child of that rank in a list that is sorted by rank, made if there is none. */
+static vv_status
+ranked_child(vv_router *router, vv_node *node, vv_node **link, vv_rank rank, size_t prefix_len, vv_node **child)
+{
+    while (*link != NULL && (*link)->rank < rank)
+        link = &(*link)->sibling;
+    if (*link == NULL || (*link)->rank != rank) {
+        vv_node *made = new_node(router, node, rank, prefix_len);
+        if (made == NULL)
+            return VV_E_NO_MEMORY;
+        made->sibling = *link;
+        *link = made;
+    }
+    *child = *link;
+    return VV_OK;
+}
+
 static vv_status
 placeholder_child(vv_router *router, vv_node *node, const vv_segment *segment, vv_node **child)
 {
     vv_rank rank = rank_of[segment->type];
-    vv_fork *fork;
-    vv_status st = fork_of(router, node, segment->text, &fork);
-    if (vv_failed(st))
-        return st;
+    vv_node **segments = &node->bare_segments, **rest = &node->bare_rest;
 
-    if (fork->child[rank] == NULL) {
-        fork->child[rank] = new_node(router, node, rank, segment->text.len);
-        if (fork->child[rank] == NULL)
-            return VV_E_NO_MEMORY;
-        fork->ranks |= 1u << rank;
+    if (segment->text.len > 0) {
+        vv_fork *fork;
+        vv_status st = fork_of(router, node, segment->text, &fork);
+        if (vv_failed(st))
+            return st;
+        segments = &fork->segments;
+        rest = &fork->rest;
     }
-    *child = fork->child[rank];
-    return VV_OK;
+    return ranked_child(router, node, rank == VV_RANK_PATH ? rest : segments, rank, segment->text.len, child);
 }
 
 static vv_status
@@ -180,20 +195,14 @@ vv_tree_place(vv_router *router, const vv_pattern *pattern, vv_endpoint **endpoi
     return place_segments(router, pattern, endpoint);
 }
 
-/* The step behind the one in which match.c tries this child. */
 static uint32_t
-resume_behind(const vv_node *child)
+place_of(const vv_node *child)
 {
     const vv_node *node = child->parent;
     uint32_t place = 0;
-
-    if (child->rank == VV_RANK_LITERAL)
-        return VV_RANK_LITERAL + 1;
     while (place < node->prefix_count && node->prefix_lens[place] != child->prefix_len)
         place++;
-    if (child->rank == VV_RANK_PATH)
-        return VV_STEP_PATH + place + 1;
-    return 8 * place + child->rank + 1;
+    return place;
 }
 
 static uint32_t
@@ -256,7 +265,7 @@ vv_tree_compile(vv_router *router)
 {
     for (vv_node *node = router->nodes; node != NULL; node = node->next) {
         if (node->parent != NULL)
-            node->resume = resume_behind(node);
+            node->place = place_of(node);
     }
     for (vv_endpoint *endpoint = router->endpoints; endpoint != NULL; endpoint = endpoint->next) {
         vv_status st = settle_methods(router, endpoint);

@@ -71,30 +71,31 @@ typedef struct vv_endpoint {
 
 typedef struct vv_node vv_node;
 
+/* The placeholders behind one prefix. */
 typedef struct vv_fork {
-    vv_key key;     /* the node and the prefix */
-    uint32_t ranks; /* bits: which children there are */
-    vv_node *child[VV_RANKS];
+    vv_key key;        /* the node and the prefix */
+    vv_node *segments; /* children that take one segment, by rank; linked by their `sibling` */
+    vv_node *rest;     /* the child that takes the rest of the path */
 } vv_fork;
 
-/* Where to go on among a node's children: below VV_STEP_PATH 8 * the fork's place + the rank, above it the fork's
- * place alone. A fork's place is that of its prefix's length in node->prefix_lens, the bare fork being the last. */
-enum { VV_STEP_PATH = 1 << 30 };
-
+/* Two cache lines: what a look-up reads when it enters the node, and what it reads to go on from there. */
 struct vv_node {
     vv_key key; /* the parent and the segment, when a literal leads here */
     vv_node *parent;
+    vv_node *sibling;      /* of the same fork, the next by rank */
     vv_endpoint *endpoint; /* of the patterns that end here; NULL: none */
-    vv_node *literal;      /* the newest literal child: the only one, when literal_count is 1 */
+    uint32_t rank;         /* of the edge that leads here */
+    uint32_t prefix_len;   /* before the placeholder that leads here */
+
+    vv_node *literal;       /* the newest literal child: the only one, when literal_count is 1 */
+    vv_node *bare_segments; /* the fork without a prefix */
+    vv_node *bare_rest;
+    uint32_t *prefix_lens; /* of its forks: falling, each once */
+    uint32_t prefix_count;
     uint32_t literal_count;
     uint32_t id;
-    uint32_t prefix_count;
-    uint32_t *prefix_lens; /* falling, each once */
-    vv_rank rank;          /* of the edge that leads here */
-    uint32_t prefix_len;   /* before the placeholder that leads here */
-    uint32_t resume;       /* the step of the parent that comes behind this child */
+    uint32_t place; /* of prefix_len among the parent's prefix_lens; their count, when there is no prefix */
     vv_node *next;
-    vv_fork bare;
 };
 
 struct vv_router {
