@@ -34,7 +34,7 @@ def new_event_loop(io: str = "auto") -> EngineLoop:
 
 
 def uvloop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """Find what makes uvloop's loops; ModuleNotFoundError, in one line that says what to do, where it is not installed."""
+    """Find what makes uvloop's loops; ModuleNotFoundError, in one line, where it is not installed."""
     try:
         from uvloop import new_event_loop as factory  # noqa: PLC0415 - optional, and slow to import
     except ModuleNotFoundError:

@@ -1,0 +1,432 @@
+"""The command line: how an application is named, what each option does, and what mistakes are told."""
+
+import os
+import socket
+import textwrap
+import time
+
+import pytest
+
+from vivace import __version__
+
+HELLO = """
+from vivace import Application
+
+app = Application()
+
+
+@app.get("/")
+def hello(request):
+    return "Hello world!"
+
+
+@app.route("/echo/{name}", methods=["POST", "PUT"], name="echo")
+def echo(request, name):
+    return request.body or b""
+
+
+@app.get("/big/{size:int}")
+def big(size):
+    return "x" * size
+
+
+@app.get("/fail")
+def fail():
+    raise KeyError("shown")
+
+
+def make():
+    return app
+
+
+class Holder:
+    inner = app
+"""
+
+
+@pytest.fixture(autouse=True)
+def hello(tmp_path):
+    (tmp_path / "hello.py").write_text(HELLO)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "__init__.py").write_text("")
+    (tmp_path / "shop" / "web.py").write_text(HELLO)
+
+
+@pytest.fixture
+def module(tmp_path):
+    """Writes a module."""
+    return lambda name, text: (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+
+
+@pytest.fixture
+def serving(start):
+    """Serves hello:app with these options."""
+
+    def begin(*options, **env):
+        process = start("-m", "vivace", "run", "hello:app", "--port", "0", *options, **env)
+        process.ready()
+        return process
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        "hello:app",
+        "hello:make()",
+        "hello.py",
+        "./hello.py",
+        "hello.py:app",
+        "hello.py:make()",
+        "hello.app",
+        "hello",
+        "hello:Holder.inner",
+        "shop.web:app",
+        "shop.web.app",
+        "shop.web",
+        "shop/web.py",
+    ],
+)
+def test_names_of_an_application(run, app):
+    assert run("check", app) == (0, f"{app}: fine, 4 routes\n", "")
+
+
+def test_factory_and_app_dir(run, tmp_path):
+    assert run("check", "hello:make", "--factory")[0] == 0
+    assert run("check", "hello:make", VIVACE_FACTORY="1")[0] == 0
+    assert run("check", "web:app", "--app-dir", "shop")[0] == 0
+    assert run("check", "web:app", VIVACE_APP_DIR=str(tmp_path / "shop"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("app", "line"),
+    [
+        ("helo:app", 'no module "helo" in '),
+        ("helo:app", ': did you mean "hello"?'),
+        ("shop.wbe:app", 'no module "shop.wbe"'),
+        ("helo.py", 'no file "helo.py": did you mean "hello.py"?'),
+        ("hello:ap", '"hello" has no attribute "ap": did you mean "app"?'),
+        ("hello.ap", '"hello" has no attribute "ap": did you mean "app"?'),
+        ("hello:make", '"hello:make" is no Application but a function; call it with --factory, or write it with ()'),
+        ("hello:__name__", '"hello:__name__" is no Application but a str'),
+        ("hello:__name__()", "cannot be called: it is a str"),
+        ("shop", '"shop" is a module with none for an Application: name it, as in shop:app'),
+        (":app", "names no application: write module:attribute"),
+        ("hello:", "names no application: write module:attribute"),
+    ],
+)
+def test_an_application_that_is_not_there_is_one_line_and_4(run, app, line):
+    status, out, err = run("run", app)
+    assert (status, out) == (4, "")
+    assert err.startswith("vivace: ")
+    assert line in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("app", ["broken:app", "broken.py", "broken.app"])
+def test_an_exception_in_the_module_shows_the_users_frames_only(run, module, app):
+    module("broken", "def f():\n    return unknown\nf()\n")
+    status, _, err = run("run", app)
+    assert status == 4
+    assert err.startswith("Traceback")
+    assert err.count("File ") == 2
+    assert "importlib" not in err
+    assert err.splitlines()[-1].startswith('vivace: cannot import "broken')
+    assert "NameError: name 'unknown' is not defined" in err.splitlines()[-1]
+
+
+def test_a_module_that_the_module_misses_is_not_taken_for_the_module(run, module):
+    module("broken", "import no_such_library\n")
+    status, _, err = run("run", "broken:app")
+    assert status == 4
+    assert "ModuleNotFoundError: No module named 'no_such_library'" in err.splitlines()[-1]
+
+
+def test_a_module_that_exits_is_told(run, module):
+    module("broken", "raise SystemExit(0)\n")
+    status, _, err = run("check", "broken:app")
+    assert status == 4
+    assert 'cannot import "broken": SystemExit: 0' in err
+
+
+def test_a_wrong_route_shows_where_and_what_to_do(run, module):
+    module(
+        "broken",
+        """
+        from vivace import Application
+        app = Application()
+        @app.get("/users/{id}")
+        def user(request, idd):
+            return ""
+        """,
+    )
+    status, _, err = run("check", "broken:app")
+    assert status == 4
+    assert 'File "' in err
+    assert 'handler "user" of "/users/{id}" wants "idd"' in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("rnu",), "No such command 'rnu'"),
+        (("run",), "Missing argument 'APP'"),
+        (("run", "hello:app", "--prot", "1"), "--port"),
+        (("run", "hello:app", "--port", "web"), "--port takes a port, 0 to 65535, not 'web'"),
+        (("run", "hello:app", "--bind", "web"), "--bind takes addresses"),
+        (("run", "hello:app", "--loop", "gevent"), "--loop takes one of auto, asyncio, uvloop, not 'gevent'"),
+        (("run", "hello:app", "--uds", "x", "--port", "1"), "uds and port both say where to listen"),
+        (("run", "hello:app", "--workers", "2"), "more than one is not available yet"),
+        (("run", "hello:app", "--worker-num", "2"), "more than one is not available yet"),
+        (("run", "hello:app", "--reload"), "reload is not available yet"),
+    ],
+)
+def test_mistakes_are_one_line_and_2(run, arguments, line):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("vivace: ")
+    assert line in err
+    assert err.count("\n") == 1
+
+
+def test_a_wrong_variable_is_one_line_and_2(run):
+    expected = "vivace: VIVACE_PORT takes a port, 0 to 65535, not 'web'\n"
+    assert run("run", "hello:app", VIVACE_PORT="web") == (2, "", expected)
+    assert run("check", "hello:app", VIVACE_PORT="web") == (2, "", expected)
+
+
+def test_no_command_shows_the_help(run):
+    status, out, err = run()
+    assert (status, out) == (2, "")
+    assert "run " in err
+    assert run("--help")[0] == 0
+
+
+def test_version(run):
+    assert run("--version")[1] == f"vivace {__version__}\n"
+    status, out, _ = run("version")
+    assert status == 0
+    assert out.startswith(f"vivace {__version__}, CPython 3.")
+    assert ", simd " in out
+    assert ", io " in out
+
+
+def test_routes(run):
+    assert run("routes", "hello:app")[1].splitlines() == [
+        "GET        /                hello  hello:hello",
+        "POST, PUT  /echo/{name}     echo   hello:echo",
+        "GET        /big/{size:int}  big    hello:big",
+        "GET        /fail            fail   hello:fail",
+    ]
+
+
+def test_a_module_that_calls_run_unguarded_is_served_with_its_arguments(start, tmp_path):
+    (tmp_path / "script.py").write_text(HELLO + "\napp.run(host='localhost', port=1, timeout_graceful=0.25)\n")
+    process = start("-m", "vivace", "run", "script", "--port", "0")
+    assert "http://127.0.0.1:" in process.ready()
+    assert process.get("/").text == "Hello world!"
+    assert process.stop()[0] == 0
+
+
+class TestBinding:
+    def test_host_and_port(self, start):
+        process = start("-m", "vivace", "run", "hello:app", "--host", "127.0.0.2", "--port", "0")
+        assert "serving http://127.0.0.2:" in process.ready()
+        process.stop()
+
+    def test_variables(self, start):
+        process = start("-m", "vivace", "run", "hello:app", VIVACE_HOST="127.0.0.2", VIVACE_PORT="0")
+        assert "serving http://127.0.0.2:" in process.ready()
+        process.stop()
+
+    def test_port_alone_means_every_address(self, start):
+        process = start("-m", "vivace", "run", "hello:app", PORT="0")
+        assert "serving http://0.0.0.0:" in process.ready()
+        process.stop()
+
+    def test_bind_may_be_repeated(self, start, tmp_path):
+        process = start("-m", "vivace", "run", "hello:app", "-b", "127.0.0.1:0", "--bind", "unix:a.sock")
+        assert ", unix:a.sock (" in process.ready()
+        assert process.get("/").status == 200
+        assert over_unix(tmp_path / "a.sock").startswith(b"HTTP/1.1 200")
+        process.stop()
+        assert not (tmp_path / "a.sock").exists()
+
+    def test_uds(self, start, tmp_path):
+        process = start("-m", "vivace", "run", "hello:app", "--uds", "a.sock")
+        assert "serving unix:a.sock (" in process.ready()
+        assert over_unix(tmp_path / "a.sock").endswith(b"Hello world!")
+        process.stop()
+
+    def test_fd(self, tmp_path, start):
+        with socket.create_server(("127.0.0.1", 0)) as parent:
+            os.set_inheritable(parent.fileno(), True)
+            import subprocess
+            import sys
+
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "vivace", "run", "hello:app", "--fd", str(parent.fileno())],
+                cwd=tmp_path,
+                pass_fds=[parent.fileno()],
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            try:
+                port = parent.getsockname()[1]
+                assert f"serving http://127.0.0.1:{port} (" in popen.stderr.readline()
+                with socket.create_connection(("127.0.0.1", port), 10) as client:
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                    assert client.recv(4096).startswith(b"HTTP/1.1 200")
+            finally:
+                popen.terminate()
+                popen.communicate(timeout=10)
+
+
+def over_unix(path):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        return client.makefile("rb").read()
+
+
+class TestOptions:
+    """Each fails when its option is ignored."""
+
+    def test_backlog(self, serving):
+        process = serving("--backlog", "7")
+        with open("/proc/net/tcp", encoding="ascii") as table:  # noqa: PTH123
+            assert f":{process.port:04X} " in table.read()
+        # `ss` reads the backlog by netlink; the sockets' own test looks at TCP_INFO.
+        import shutil
+        import subprocess
+
+        if shutil.which("ss"):
+            told = subprocess.run(
+                ["ss", "-ltnH", f"sport = :{process.port}"],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert told.stdout.split()[2] == "7"
+
+    def test_loop(self, serving):
+        pytest.importorskip("uvloop")
+        assert "loop uvloop" in serving("--loop", "uvloop").line
+        assert "loop asyncio" in serving("--loop", "asyncio").line
+
+    def test_io(self, serving, run):
+        assert "io epoll" in serving("--io", "epoll").line
+        from vivace._engine import IO_BACKENDS
+
+        if "uring" not in IO_BACKENDS:
+            status, _, err = run("run", "hello:app", "--port", "0", "--io", "uring")
+            assert (status, err.count("\n")) == (3, 1)
+
+    def test_debug(self, serving):
+        assert "KeyError: 'shown'" in serving("--debug").get("/fail").text
+        assert "KeyError" not in serving("--no-debug", VIVACE_DEBUG="1").get("/fail").text
+        assert "KeyError: 'shown'" in serving(VIVACE_DEBUG="1").get("/fail").text
+
+    def test_log_level(self, serving):
+        assert "stopping" in serving("--log-level", "info").stop()[2]
+        assert "stopping" not in serving("--log-level", "warning").stop()[2]
+
+    def test_limit_head_bytes(self, serving):
+        process = serving("--limit-head-bytes", "1KiB")
+        assert process.client().request("/", X_Filler="x" * 800).status == 200
+        assert process.client().request("/", X_Filler="x" * 2000).status == 431
+
+    def test_limit_header_fields(self, serving):
+        process = serving("--limit-header-fields", "3")
+        assert process.client().request("/", A="1", B="2").status == 200
+        assert process.client().request("/", A="1", B="2", C="3").status == 431
+
+    def test_limit_body_bytes(self, serving):
+        process = serving("--limit-body-bytes", "10")
+        assert process.client().request("/echo/x", "POST", b"x" * 10).body == b"x" * 10
+        assert process.client().request("/echo/x", "POST", b"x" * 11).status == 413
+
+    def test_another_servers_name_of_an_option(self, serving):
+        assert serving("--limit-body=10").client().request("/echo/x", "POST", b"x" * 11).status == 413
+
+    def test_limit_connections(self, serving):
+        process = serving("--limit-connections", "1")
+        first, second = process.client(), process.client()
+        assert first.request("/").status == 200
+        second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        second.socket.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            second.socket.recv(1)
+        first.close()
+        second.socket.settimeout(10)
+        assert second.socket.recv(12) == b"HTTP/1.1 200"
+
+    def test_timeout_head(self, serving):
+        client = serving("--timeout-head", "300ms").client()
+        client.send("GET / HT")
+        begin = time.monotonic()
+        assert client.answer().status == 408
+        assert client.at_end()
+        assert 0.2 < time.monotonic() - begin < 5
+
+    def test_timeout_body(self, serving):
+        client = serving("--timeout-body", "300ms").client()
+        client.send("POST /echo/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nx")
+        begin = time.monotonic()
+        assert client.answer().status == 408
+        assert client.at_end()
+        assert 0.2 < time.monotonic() - begin < 5
+
+    def test_timeout_keep_alive(self, serving):
+        client = serving("--timeout-keep-alive", "300ms").client()
+        assert client.request("/").status == 200
+        begin = time.monotonic()
+        assert client.at_end()
+        assert 0.2 < time.monotonic() - begin < 5
+
+    def test_timeout_write(self, serving):
+        client = serving("--timeout-write", "300ms").client()
+        client.send("GET /big/50000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(2)
+        received = 0
+        with pytest.raises((EOFError, ConnectionResetError)):  # noqa: PT012
+            while received < 50_000_000:
+                chunk = client.socket.recv(1 << 20)
+                received += len(chunk)
+                if not chunk:
+                    raise EOFError
+
+    def test_timeout_graceful(self, start, tmp_path):
+        (tmp_path / "slow.py").write_text(
+            HELLO + "\n@app.get('/slow')\nasync def slow():\n    import asyncio\n    print('in', flush=True)\n"
+            "    await asyncio.sleep(30)\n",
+        )
+        process = start("-m", "vivace", "run", "slow", "--port", "0", "--timeout-graceful", "100ms")
+        process.ready()
+        process.client().send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert process.popen.stdout.readline() == "in\n"
+        assert process.stop()[0] == 5
+
+    def test_limit_pipeline(self, start, tmp_path):
+        (tmp_path / "gate.py").write_text(
+            HELLO + "\nimport asyncio\nentered = 0\n@app.get('/wait')\nasync def wait():\n    global entered\n"
+            "    entered += 1\n    await asyncio.sleep(0.5)\n    return str(entered)\n",
+        )
+        process = start("-m", "vivace", "run", "gate", "--port", "0", "--limit-pipeline", "2")
+        client = process.client()
+        client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n" * 4)
+        assert client.answer().text == "2"
+        assert [client.answer().status for _ in range(3)] == [200, 200, 200]
+
+    def test_limit_output_bytes(self, start, tmp_path):
+        (tmp_path / "flood.py").write_text(
+            HELLO + "\nhandled = 0\n@app.get('/more')\ndef more():\n    global handled\n    handled += 1\n"
+            "    return 'x' * 1_000_000\n@app.get('/count')\ndef count():\n    return str(handled)\n",
+        )
+        process = start("-m", "vivace", "run", "flood", "--port", "0", "--limit-output-bytes", "1KiB")
+        client = process.client()
+        client.send("GET /more HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+        time.sleep(0.5)
+        assert int(process.get("/count").text) < 50

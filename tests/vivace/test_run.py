@@ -1,0 +1,216 @@
+"""`app.run()` and the end of a server: scripts, signals, exit statuses."""
+
+import signal
+import textwrap
+
+import pytest
+
+APP = """
+    import asyncio, os, sys, time
+    from vivace import Application
+    app = Application()
+    @app.on_shutdown
+    def bye():
+        print("bye", flush=True)
+    @app.get("/")
+    def hello():
+        return "Hello world!"
+    @app.get("/slow")
+    async def slow():
+        print("in", flush=True)
+        await asyncio.sleep(float(os.environ.get("SLEEP", 0.5)))
+        return "slow"
+    @app.get("/block")
+    def block():
+        print("in", flush=True)
+        time.sleep(60)
+    @app.get("/exit")
+    def leave():
+        sys.exit(9)
+    @app.get("/debug")
+    def fail():
+        raise KeyError("shown")
+"""
+
+
+@pytest.fixture
+def script(tmp_path, start):
+    """Starts an application in a script that ends with the given lines."""
+
+    def begin(*lines: str, **env: str):
+        (tmp_path / "shop.py").write_text(textwrap.dedent(APP) + "\n".join(lines) + "\n")
+        return start("shop.py", **env)
+
+    return begin
+
+
+def test_run_serves_and_ends_with_0(script):
+    process = script("app.run(port=0)", "print('after')")
+    assert process.get("/").text == "Hello world!"
+    assert process.stop()[:2] == (0, "bye\nafter\n")
+
+
+def test_the_line_says_where_and_how(script):
+    process = script("app.run('localhost', 0)")
+    line = process.ready()
+    assert line.startswith("vivace 0.1.0 serving http://127.0.0.1:")
+    assert "(1 worker, loop asyncio, io " in line
+    assert ", simd " in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_requests_in_flight_end(script, number):
+    process = script("app.run(port=0)")
+    process.ready()
+    client, idle = process.client(), process.client()
+    client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert process.popen.stdout.readline() == "in\n"
+    process.signal(number)
+    answer = client.answer()
+    assert (answer.text, answer.headers["connection"]) == ("slow", "close")
+    assert idle.at_end()
+    assert process.end()[:2] == (0, "bye\n")
+
+
+def test_the_deadline_ends_with_5_and_says_how_many(script):
+    process = script("app.run(port=0, timeout_graceful=0.1)", SLEEP="30")
+    process.ready()
+    client = process.client()
+    client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert process.popen.stdout.readline() == "in\n"
+    status, out, err = process.stop()
+    assert (status, out) == (5, "bye\n")
+    assert "timeout_graceful of 0.1 s has passed: 1 connection was cut" in err
+
+
+@pytest.mark.parametrize(("path", "loop"), [("/slow", "asyncio"), ("/block", "asyncio"), ("/slow", "uvloop")])
+def test_a_second_signal_ends_at_once(script, path, loop):
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    process = script(f"app.run(port=0, loop={loop!r})", SLEEP="30")
+    process.ready()
+    process.client().send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert process.popen.stdout.readline() == "in\n"
+    process.signal(signal.SIGTERM)
+    with pytest.raises(TimeoutError):
+        wait(process, 0.3)
+    process.signal(signal.SIGINT)
+    status, out, err = process.end()
+    assert (status, out) == (128 + signal.SIGINT, "")
+    assert "second signal (SIGINT)" in err
+
+
+def wait(process, seconds):
+    import subprocess
+
+    try:
+        process.popen.wait(seconds)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+
+
+def test_a_signal_during_start_up_ends_it(script):
+    process = script(
+        "@app.on_startup",
+        "async def connect():",
+        "    print('connecting', flush=True)",
+        "    await asyncio.sleep(60)",
+        "app.run(port=0)",
+    )
+    assert process.popen.stdout.readline() == "connecting\n"
+    assert process.stop()[0] == 0
+
+
+def test_a_port_in_use_ends_with_3_in_one_line(script):
+    first = script("app.run(port=0)")
+    first.ready()
+    status, _, err = script(f"app.run(port={first.port})").end()
+    assert status == 3
+    assert err.startswith(f"vivace: cannot listen on 127.0.0.1:{first.port}: address already in use")
+    assert err.count("\n") == 1
+
+
+def test_a_failing_start_up_hook_ends_with_3(script):
+    process = script("@app.on_startup", "def fail():", "    raise RuntimeError('no database')", "app.run(port=0)")
+    status, _, err = process.end()
+    assert status == 3
+    assert "Traceback" in err
+    assert err.endswith("vivace: start-up failed: RuntimeError: no database\n")
+
+
+def test_a_failing_shutdown_hook_ends_with_1(script):
+    process = script("@app.on_shutdown", "def fail():", "    raise RuntimeError('no')", "app.run(port=0)")
+    process.ready()
+    status, out, err = process.stop()
+    assert (status, out) == (1, "bye\n")
+    assert err.endswith("vivace: 1 shutdown hook failed\n")
+
+
+def test_a_handler_that_exits_ends_the_process_after_the_shutdown_hooks(script):
+    process = script("app.run(port=0)")
+    process.ready()
+    process.client().send("GET /exit HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert process.end()[:2] == (9, "bye\n")
+
+
+def test_run_again_after_the_end(script):
+    process = script("app.run(port=0)", "app.run(port=0)")
+    process.ready()
+    process.signal(signal.SIGTERM)
+    process.ready()
+    assert process.get("/").text == "Hello world!"
+    assert process.stop()[:2] == (0, "bye\nbye\n")
+
+
+def test_the_loop_touched_before_is_the_one_that_runs(script):
+    process = script(
+        "before = app.loop",
+        "@app.on_startup",
+        "def same():",
+        "    print(before is app.loop is asyncio.get_running_loop(), flush=True)",
+        "app.run(port=0)",
+    )
+    process.ready()
+    assert process.stop()[1] == "True\nbye\n"
+
+
+def test_uvloop(script):
+    pytest.importorskip("uvloop")
+    process = script("app.run(port=0, loop='uvloop')", SLEEP="0.05")
+    assert "loop uvloop" in process.ready()
+    assert process.get("/slow").text == "slow"
+    assert process.stop()[0] == 0
+
+
+def test_debug_of_run(script):
+    process = script("app.run(port=0, debug=True)")
+    assert "KeyError: 'shown'" in process.get("/debug").text
+    process.stop()
+
+
+def test_the_environment_counts_for_scripts_too(script):
+    process = script("app.run()", VIVACE_HOST="localhost", PORT="0")
+    assert "http://127.0.0.1:" in process.ready()
+    assert process.get("/").status == 200
+    process.stop()
+
+
+def test_in_a_thread_no_signal_is_caught(script):
+    process = script(
+        "import threading, signal",
+        "threading.Thread(target=app.run, kwargs={'port': 0}, daemon=True).start()",
+        "signal.pause()",
+    )
+    assert process.get("/").text == "Hello world!"
+    assert process.stop()[0] == -signal.SIGTERM
+
+
+def test_logs_of_the_programs_own_choice_are_left_alone(script):
+    process = script(
+        "import logging",
+        "logging.basicConfig(format='MINE %(name)s %(message)s', level='INFO')",
+        "app.run(port=0)",
+    )
+    process.ready()
+    _, _, err = process.stop()
+    assert err == "MINE vivace SIGTERM: stopping\n"

@@ -1,0 +1,120 @@
+"""Settings: names, values, and who has the last word."""
+
+import pytest
+
+from vivace import Application
+from vivace.settings import checked, resolve
+from vivace.sockets import Inherited, Tcp, Unix
+
+
+def settled(*layers, own=None, **environ):
+    return resolve([checked(layer, "test") for layer in layers], own or {}, environ)
+
+
+def test_an_unknown_name_is_told_with_the_nearest():
+    with pytest.raises(
+        TypeError, match=r"Application has no setting 'limit_body': did you mean \"limit_body_bytes\"\?"
+    ):
+        Application(limit_body=3)
+    with pytest.raises(TypeError, match=r'run\(\) has no setting .*: did you mean "timeout_keep_alive"'):
+        Application().run(timeout_keepalive=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("limit_body_bytes", "16MiB", 16 << 20),
+        ("limit_body_bytes", "64 kib", 64 << 10),
+        ("limit_body_bytes", 5, 5),
+        ("timeout_head", "500ms", 0.5),
+        ("timeout_head", "1.5m", 90.0),
+        ("timeout_head", 3, 3.0),
+        ("timeout_graceful", 0, 0.0),
+        ("port", "0", 0),
+        ("debug", "on", True),
+        ("loop", "UVLOOP", "uvloop"),
+        ("bind", "unix:/x,[::1]:80", (Unix("/x"), Tcp("::1", 80))),
+    ],
+)
+def test_values_are_read_from_text(name, value, read):
+    assert checked({name: value}, "test") == {name: read}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("limit_body_bytes", 0),
+        ("limit_body_bytes", "16MB"),
+        ("limit_body_bytes", 1.5),
+        ("limit_pipeline", True),
+        ("timeout_head", 0),
+        ("timeout_head", float("nan")),
+        ("timeout_head", "soon"),
+        ("timeout_graceful", -1),
+        ("port", 65536),
+        ("port", "8080x"),
+        ("host", 3),
+        ("loop", "gevent"),
+        ("debug", "maybe"),
+        ("bind", "nowhere"),
+        ("backlog", 0),
+    ],
+)
+def test_values_that_are_none_are_told_in_one_line(name, value):
+    with pytest.raises(ValueError, match=f"^{name} takes .*, not ") as caught:
+        checked({name: value}, "test")
+    assert "\n" not in str(caught.value)
+
+
+def test_who_has_the_last_word():
+    environ = {"VIVACE_PORT": "3", "VIVACE_TIMEOUT_HEAD": "3", "VIVACE_BACKLOG": "3", "VIVACE_TIMEOUT_BODY": "3"}
+    cli, run, own = {"port": 1}, {"port": 2, "backlog": 2}, {"timeout_head": 4.0, "timeout_write": 4.0}
+    got = settled(cli, run, own=own, **environ)
+    assert got.places == (Tcp("127.0.0.1", 1),)
+    assert got.backlog == 2
+    assert [got.limits[f"timeout_{name}"] for name in ("head", "body", "write", "keep_alive")] == [3, 3, 4, 75]
+
+
+@pytest.mark.parametrize(
+    ("layers", "environ", "places"),
+    [
+        ([], {}, (Tcp("127.0.0.1", 8080),)),
+        ([], {"PORT": "5000"}, (Tcp("0.0.0.0", 5000),)),
+        ([{"host": "::1"}], {"PORT": "5000"}, (Tcp("::1", 5000),)),
+        ([{"port": 1}], {"PORT": "5000"}, (Tcp("127.0.0.1", 1),)),
+        ([], {"PORT": "5000", "VIVACE_PORT": "6000"}, (Tcp("127.0.0.1", 6000),)),
+        ([{"port": 1}, {"host": "::1"}], {}, (Tcp("::1", 1),)),
+        ([{"uds": "/x"}, {"host": "::1"}], {}, (Unix("/x"),)),
+        ([{"fd": 3}], {"VIVACE_PORT": "6000"}, (Inherited(3),)),
+        ([{"port": 1}], {"VIVACE_UDS": "/x"}, (Tcp("127.0.0.1", 1),)),
+        ([{"bind": ["a:1", "fd://4"]}], {"PORT": "5000"}, (Tcp("a", 1), Inherited(4))),
+    ],
+)
+def test_where_to_listen(layers, environ, places):
+    assert settled(*layers, **environ).places == places
+
+
+def test_two_places_from_one_mouth_contradict():
+    with pytest.raises(ValueError, match="uds and port both say where to listen"):
+        settled({"uds": "/x", "port": 3})
+
+
+def test_the_environment_is_named_when_it_is_wrong():
+    with pytest.raises(ValueError, match="VIVACE_LIMIT_PIPELINE takes a whole number above 0, not 'many'"):
+        settled(VIVACE_LIMIT_PIPELINE="many")
+    with pytest.raises(ValueError, match="^PORT takes a port"):
+        settled(PORT="web")
+
+
+@pytest.mark.parametrize("later", [{"workers": 2}, {"reload": True}, {"access_log": True}])
+def test_what_is_not_available_yet_says_so(later):
+    with pytest.raises(NotImplementedError, match="not available yet"):
+        settled(later)
+    with pytest.raises(NotImplementedError, match="not available yet"):
+        Application().run(**later)
+
+
+def test_japrontos_names():
+    assert Application(reaper_settings={"idle_timeout": 9}).limits == {"timeout_keep_alive": 9.0}
+    with pytest.raises(NotImplementedError, match="workers"):
+        Application().run(worker_num=2)
