@@ -23,7 +23,8 @@ MAY_USE: dict[str, set[str]] = {
     "core/router": {"core", "core/bytes"},
     "core/io": {"core", "core/bytes"},
     "core/server": {"core", "core/bytes", "core/http1", "core/websocket", "core/router", "core/io"},
-    "binding": {"core", "core/bytes", "core/http1", "core/router", "core/server"},
+    # io, because the binding turns the loop: it is asyncio's selector. simd, to tell which instruction set was chosen.
+    "binding": {"core", "core/bytes", "core/simd", "core/http1", "core/router", "core/io", "core/server"},
 }
 
 PYTHON_ROOM = "binding"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs every fuzz target, tests/fuzz/fuzz_*.c, for $SECONDS_EACH seconds. What it finds worth keeping goes to
-# build/fuzz/corpus/<target>; the corpus of the repository, tests/fuzz/corpus/<target>, is read and never written.
+# Runs every fuzz target for $SECONDS_EACH seconds: tests/fuzz/fuzz_router.c with tests/fuzz/router.dict, where there is
+# one, from the corpus tests/fuzz/corpus/router. That is only read; what is found goes to build/fuzz/corpus/router.
 set -eu
 
 if [ -z "${CLANG-}" ]; then
@@ -14,7 +14,7 @@ meson compile -C build/fuzz
 
 for target in build/fuzz/tests/fuzz/fuzz_*; do
     [ -f "$target" ] && [ -x "$target" ] || continue
-    name=$(basename "$target")
+    name=$(basename "$target" | sed 's/^fuzz_//')
     found=build/fuzz/corpus/$name
     mkdir -p "$found"
     echo "=== $name, $SECONDS_EACH s"
