@@ -293,7 +293,9 @@ static VV_NOINLINE size_t
 match_tree(const vv_router *router, unsigned bit, vv_span path, vv_match *out)
 {
     int absolute = path.len > 0 && path.len <= UINT32_MAX && path.at[0] == '/';
-    return absolute && router->node_count > 1 ? walk_tree(router, bit, path, out) : 0;
+    /* Before vv_router_compile() the places are not set, and a walk might never end. */
+    int walkable = router->compiled && router->node_count > 1;
+    return absolute && walkable ? walk_tree(router, bit, path, out) : 0;
 }
 
 VV_INLINE void

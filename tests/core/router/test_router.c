@@ -237,6 +237,22 @@ typed_placeholders_take_their_shape_alone(void **state)
     }
 }
 
+static void
+nothing_is_found_before_the_router_is_compiled(void **state)
+{
+    vv_router *router;
+    vv_route *route;
+    assert_int_equal(vv_router_new(&router), VV_OK);
+    assert_int_equal(add(router, "GET", "/a", &route, NULL), VV_OK);
+    assert_int_equal(add(router, "GET", "/b{x}/c", &route, NULL), VV_OK);
+    assert_int_equal(add(router, "GET", "/{x}/d", &route, NULL), VV_OK);
+    assert_string_equal(answer(router, vv_span_text("GET"), vv_span_text("/a")), "404");
+    assert_string_equal(answer(router, vv_span_text("GET"), vv_span_text("/b1/e")), "404");
+    assert_int_equal(vv_router_compile(router), VV_OK);
+    assert_string_equal(answer(router, vv_span_text("GET"), vv_span_text("/b1/d")), "/{x}/d x=b1");
+    vv_router_free(router);
+}
+
 int
 main(void)
 {
@@ -260,6 +276,7 @@ main(void)
         cmocka_unit_test(a_path_parameter_may_be_empty),
         cmocka_unit_test(patterns_are_compared_with_the_decoded_path),
         cmocka_unit_test(typed_placeholders_take_their_shape_alone),
+        cmocka_unit_test(nothing_is_found_before_the_router_is_compiled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
