@@ -49,7 +49,7 @@ def test_methods_as_a_text_are_refused(router):
 
 @pytest.mark.parametrize("pattern", ["/users/{id", "/{a}/{a}", "users", "/{id:itn}", "/{rest:path}/more"])
 def test_a_malformed_pattern_is_refused_in_one_line_that_shows_it(router, pattern):
-    with pytest.raises(ValueError, match="route|pattern") as caught:
+    with pytest.raises(ValueError, match=r"route|pattern") as caught:
         router.add_route(pattern, show)
     assert pattern in str(caught.value)
     assert "\n" not in str(caught.value)

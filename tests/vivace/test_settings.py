@@ -102,7 +102,7 @@ def test_two_places_from_one_mouth_contradict():
 def test_the_environment_is_named_when_it_is_wrong():
     with pytest.raises(ValueError, match="VIVACE_LIMIT_PIPELINE takes a whole number above 0, not 'many'"):
         settled(VIVACE_LIMIT_PIPELINE="many")
-    with pytest.raises(ValueError, match="^PORT takes a port"):
+    with pytest.raises(ValueError, match=r"^PORT takes a port"):
         settled(PORT="web")
 
 

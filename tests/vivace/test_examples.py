@@ -1,0 +1,60 @@
+"""The examples do what they say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def example(start):
+    def begin(name: str):
+        process = start("-m", "vivace", "run", str(EXAMPLES / f"{name}.py"), "--port", "0")
+        process.ready()
+        return process
+
+    return begin
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_every_example_can_be_imported(run, path):
+    assert run("check", str(path))[0] == 0
+
+
+def test_hello(example):
+    process = example("hello")
+    assert process.get("/").text == "Hello world!"
+    assert json.loads(process.get("/users/3").body) == {"id": 3}
+
+
+def test_todo(example):
+    process = example("todo")
+    added = process.client().request("/todos", "POST", b'{"title": "learn"}')
+    assert (added.status, added.headers["location"]) == (201, "/todos/1")
+    assert json.loads(process.get("/todos/1").body) == {"id": 1, "title": "learn"}
+    assert process.get("/todos/2").text == "there is no todo 2"
+    assert process.client().request("/todos", "POST", b"{}").status == 422
+    assert process.client().request("/todos", "POST", b"{").status == 400
+    assert process.client().request("/todos/1", "DELETE").status == 204
+    assert process.get("/todos").text == "[]"
+
+
+def test_lifespan(example):
+    process = example("lifespan")
+    assert json.loads(process.get("/").body)["ticks"] >= 0
+    assert process.stop()[1].startswith("ready for the first request\nticked ")
+
+
+def test_waiting(example):
+    assert example("waiting").get("/sleep/0.1").text == "after 0.1 s"
+
+
+def test_japronto(example):
+    process = example("japronto")
+    assert process.get("/").text == "Hello world!"
+    assert json.loads(process.get("/params/1/2").body) == {"p1": "1", "p2": "2"}
+    assert process.get("/cat").text == "Just a kitty, meow"
+    lost = process.get("/nowhere")
+    assert (lost.status, lost.text) == (404, "Are you lost, pal?")
