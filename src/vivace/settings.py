@@ -85,18 +85,27 @@ def _whole(wanted: str, lowest: int, highest: int = 2**63 - 1) -> Callable[[Any]
 
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_LONGEST = 4_000_000.0  # seconds: more milliseconds than this the engine does not count
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def _size(value: Any) -> int:
-    wanted = "a number of bytes above 0, such as 65536 or 64KiB"
-    if isinstance(value, str) and (found := re.fullmatch(r"([0-9]{1,15}) ?([kmg]ib|b|)", value.strip().lower())):
-        value = int(found[1]) * _UNITS[found[2]]
-    return _whole(wanted, 1)(value)
+def _size(lowest: int, highest: int) -> Callable[[Any], int]:
+    whole = _whole(f"a number of bytes from {lowest} to {highest}, such as 4096 or 4KiB", lowest, highest)
+
+    def parse(value: Any) -> int:
+        if isinstance(value, str) and (found := re.fullmatch(r"([0-9]{1,15}) ?([kmg]ib|b|)", value.strip().lower())):
+            value = int(found[1]) * _UNITS[found[2]]
+        return whole(value)
+
+    return parse
+
+
+def _count(highest: int) -> Callable[[Any], int]:
+    return _whole(f"a whole number from 1 to {highest}", 1, highest)
 
 
 def _seconds(lowest: float) -> Callable[[Any], float]:
-    wanted = f"a number of seconds {'above' if lowest else 'from'} 0, such as 2.5, 500ms or 1m"
+    wanted = f"a time from {lowest:g} s to {_LONGEST:g} s, such as 2.5, 500ms or 1m"
 
     def parse(value: Any) -> float:
         if isinstance(value, str):
@@ -104,7 +113,7 @@ def _seconds(lowest: float) -> Callable[[Any], float]:
             value = float(found[1]) * _SECONDS[found[2]] if found else math.nan
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise ValueError(wanted)
-        if value < 0 or (lowest and value < lowest):
+        if not lowest <= value <= _LONGEST:
             raise ValueError(wanted)
         return float(value)
 
@@ -149,16 +158,19 @@ def _by_name(*settings: Setting) -> dict[str, Setting]:
     return {setting.name: setting for setting in settings}
 
 
-_MORE_THAN_NONE = _whole("a whole number above 0", 1)
 _TIME = _seconds(0.001)
 
 LIMITS = _by_name(
-    Setting("limit_head_bytes", _size, 32 << 10, "SIZE", "Request line and header fields; longer ones are a 431."),
-    Setting("limit_header_fields", _MORE_THAN_NONE, 100, "N", "Header fields of a request; more are a 431."),
-    Setting("limit_body_bytes", _size, 16 << 20, "SIZE", "Request body; a longer one is a 413."),
-    Setting("limit_pipeline", _MORE_THAN_NONE, 128, "N", "Requests in flight on one connection, then it waits."),
-    Setting("limit_output_bytes", _size, 256 << 10, "SIZE", "Unsent output on one connection, then it waits."),
-    Setting("limit_connections", _MORE_THAN_NONE, 10_000, "N", "Open connections, then accepting waits."),
+    Setting(
+        "limit_head_bytes", _size(64, 65535), 32 << 10, "SIZE", "Request line and header fields; longer ones are a 431."
+    ),
+    Setting("limit_header_fields", _count(10_000), 100, "N", "Header fields of a request; more are a 431."),
+    Setting("limit_body_bytes", _size(1, 10**15), 16 << 20, "SIZE", "Request body; a longer one is a 413."),
+    Setting("limit_pipeline", _count(60_000), 128, "N", "Requests in flight on one connection, then it waits."),
+    Setting(
+        "limit_output_bytes", _size(1, 10**12), 256 << 10, "SIZE", "Unsent output on one connection, then it waits."
+    ),
+    Setting("limit_connections", _count(10_000_000), 10_000, "N", "Open connections, then accepting waits."),
     Setting("timeout_head", _TIME, 10.0, "TIME", "For a complete head, from its first byte; then a 408."),
     Setting("timeout_body", _TIME, 30.0, "TIME", "Without progress of a body; then a 408."),
     Setting("timeout_keep_alive", _TIME, 75.0, "TIME", "For the next request of a connection; then it is closed."),
@@ -174,9 +186,7 @@ SERVING = _by_name(
     Setting("bind", _places, (), "ADDR", "HOST:PORT, unix:PATH or fd://N; may be repeated."),
     Setting("uds", _text, None, "PATH", "Unix socket to listen on."),
     Setting("fd", _whole("the number of an open descriptor", 0, 2**31 - 1), None, "INT", "Inherited socket."),
-    Setting(
-        "backlog", _whole("a whole number above 0", 1, 2**31 - 1), 2048, "N", "Connections that wait to be accepted."
-    ),
+    Setting("backlog", _count(2**31 - 1), 2048, "N", "Connections that wait to be accepted."),
     Setting("loop", _choice("auto", "asyncio", "uvloop"), "auto", "NAME", "Event loop: auto, asyncio or uvloop."),
     Setting("io", _choice("auto", "epoll", "uring"), "auto", "NAME", "System interface: auto, epoll or uring."),
     Setting("log_level", _choice(*LEVELS), None, "LEVEL", "Least level that is logged: " + ", ".join(LEVELS) + "."),
@@ -185,7 +195,7 @@ SERVING = _by_name(
 """How and where to serve."""
 
 LATER = _by_name(
-    Setting("workers", _MORE_THAN_NONE, 1, "N", ""),
+    Setting("workers", _count(1024), 1, "N", ""),
     Setting("reload", _flag, False, "", ""),
     Setting("access_log", _flag, False, "", ""),
 )

@@ -44,6 +44,9 @@ def test_values_are_read_from_text(name, value, read):
     ("name", "value"),
     [
         ("limit_body_bytes", 0),
+        ("limit_head_bytes", 63),
+        ("limit_head_bytes", "64KiB"),
+        ("timeout_write", 5e6),
         ("limit_body_bytes", "16MB"),
         ("limit_body_bytes", 1.5),
         ("limit_pipeline", True),
@@ -100,7 +103,7 @@ def test_two_places_from_one_mouth_contradict():
 
 
 def test_the_environment_is_named_when_it_is_wrong():
-    with pytest.raises(ValueError, match="VIVACE_LIMIT_PIPELINE takes a whole number above 0, not 'many'"):
+    with pytest.raises(ValueError, match="VIVACE_LIMIT_PIPELINE takes a whole number from 1 to 60000, not 'many'"):
         settled(VIVACE_LIMIT_PIPELINE="many")
     with pytest.raises(ValueError, match=r"^PORT takes a port"):
         settled(PORT="web")
