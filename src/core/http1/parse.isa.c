@@ -73,7 +73,7 @@ odd_line(const uint8_t *head, size_t line, size_t name_end, size_t line_end, siz
 
 /* A target that does not begin with '/'. */
 static VV_COLD vv_status
-odd_target(vv_http1_request *req, const uint8_t *head, size_t end, uint32_t *facts)
+odd_target(vv_http1_request *req, const uint8_t *head, size_t end, uint64_t host_stops, uint32_t *facts)
 {
     const uint8_t *target = head + req->target_at;
     size_t len = req->target_len, scheme;
@@ -100,7 +100,7 @@ odd_target(vv_http1_request *req, const uint8_t *head, size_t end, uint32_t *fac
     *facts |= VV_REQUEST_HAS_HOST;
     if (memchr(target + host, '%', req->path_len) == NULL)
         *facts &= ~(uint32_t)VV_REQUEST_ESCAPED; /* it was one of the authority's */
-    place authority = {head, req->host_at, req->host_len, end};
+    place authority = {head, req->host_at, req->host_len, end, host_stops};
     return is_authority(authority) ? VV_OK : VV_E_TARGET;
 }
 
@@ -182,21 +182,27 @@ PARSE(vv_span in, size_t seen, const vv_http1_limits *limits, vv_field *fields, 
     if (full)
         end = limits->head_bytes;
 
-    /* The request line. */
-    size_t block = 0;
-    uint64_t name_stops, value_stops, target_stops;
-    vv_lanes_line_at(head, 0, end, &name_stops, &value_stops, &target_stops);
+    req->head = head;
+    req->fields = fields;
+    req->used = lead;
 
-    size_t method_len = name_stops != 0 ? (size_t)__builtin_ctzll(name_stops) : 64;
-    if (VV_UNLIKELY(method_len - 1 >= METHOD_BYTES)) {
-        status = end == 0 ? VV_AGAIN : VV_E_SYNTAX;
-        goto refuse;
-    }
-    if (VV_UNLIKELY(method_len >= end))
-        goto refuse;
-    if (VV_UNLIKELY(head[method_len] != ' ')) {
-        status = VV_E_SYNTAX;
-        goto refuse;
+    /* The request line. */
+    size_t block = 0, method_len = 3;
+    vv_lanes_maps first;
+    vv_lanes_maps_at(head, 0, end, &first);
+    uint64_t name_stops = first.name, value_stops = first.value, target_stops = first.target;
+
+    /* A branch that is guessed right costs less than waiting for the map. */
+    req->method = VV_METHOD_GET;
+    if (VV_UNLIKELY(end < 8 || word4(head) != word4("GET "))) {
+        method_len = name_stops != 0 ? (size_t)__builtin_ctzll(name_stops) : 64;
+        if (end == 0 || (method_len >= end && method_len <= METHOD_BYTES))
+            goto refuse;
+        if (method_len == 0 || method_len > METHOD_BYTES || head[method_len] != ' ') {
+            status = VV_E_SYNTAX;
+            goto refuse;
+        }
+        req->method = (uint8_t)vv_method_of(vv_span_of(head, method_len));
     }
 
     size_t target = method_len + 1, at = target, query = 0;
@@ -256,9 +262,6 @@ PARSE(vv_span in, size_t seen, const vv_http1_limits *limits, vv_field *fields, 
 
     req->content_length = 0;
     req->method_len = (uint16_t)method_len;
-    req->method = VV_METHOD_GET;
-    if (VV_UNLIKELY(word4(head) != word4("GET ")))
-        req->method = (uint8_t)vv_method_of(vv_span_of(head, method_len));
     size_t path_end = at;
     req->target_at = (uint32_t)target;
     req->target_len = (uint32_t)(at - target);
@@ -279,7 +282,7 @@ PARSE(vv_span in, size_t seen, const vv_http1_limits *limits, vv_field *fields, 
         goto refuse;
     }
     if (VV_UNLIKELY(head[target] != '/' || fragment)) {
-        status = fragment ? VV_E_TARGET : odd_target(req, head, end, &facts);
+        status = fragment ? VV_E_TARGET : odd_target(req, head, end, first.host, &facts);
         if (vv_failed(status))
             goto refuse;
         status = VV_AGAIN;
@@ -330,10 +333,10 @@ PARSE(vv_span in, size_t seen, const vv_http1_limits *limits, vv_field *fields, 
 
         size_t value = name_end + 1, value_end = line_end;
         value += head[value] == ' ';
-        if (VV_UNLIKELY(is_blank(head[value])))
+        if (VV_UNLIKELY(head[value] <= ' '))
             while (is_blank(head[value])) /* ends at the CR */
                 value++;
-        if (VV_UNLIKELY(is_blank(head[value_end - 1])))
+        if (VV_UNLIKELY(head[value_end - 1] <= ' '))
             while (value_end > value && is_blank(head[value_end - 1]))
                 value_end--;
         size_t name_len = name_end - line, value_len = value_end - value;
@@ -345,7 +348,7 @@ PARSE(vv_span in, size_t seen, const vv_http1_limits *limits, vv_field *fields, 
 
         if (name_len <= NAME_OF_FRAMING_MAX && lower4(head + line) == framing_letters(name_len)) {
             if (VV_LIKELY(name_len == 4)) {
-                place host = {head, value, value_len, end};
+                place host = {head, value, value_len, end, first.host};
                 if (VV_UNLIKELY((facts & SAW_HOST) != 0 || !is_authority(host))) {
                     int absent = value_len == 0 && req->minor == 0 && (facts & SAW_HOST) == 0;
                     if (!absent) {
@@ -378,11 +381,11 @@ PARSE(vv_span in, size_t seen, const vv_http1_limits *limits, vv_field *fields, 
         status = VV_E_HOST;
         goto refuse;
     }
-    req->head = head;
-    req->fields = fields;
-    req->head_len = (uint32_t)line_end + 2;
-    req->used = lead + (uint32_t)line_end + 2;
-    req->field_count = (uint16_t)(field - fields);
+    uint32_t head_len = (uint32_t)line_end + 2;
+    __asm__("" : "+r"(head_len)); /* or gcc makes a vector of two numbers, and the next head waits for it */
+    req->head_len = head_len;
+    req->used += head_len;
+    req->field_count = (uint16_t)(field - req->fields);
     req->flags = flags_of(facts, req->minor);
     return VV_OK;
 

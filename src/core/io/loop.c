@@ -134,3 +134,11 @@ vv_loop_read_clocks(vv_loop *loop)
     clock_gettime(CLOCK_REALTIME_COARSE, &now);
     loop->unix_seconds = now.tv_sec;
 }
+
+int64_t
+vv_loop_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}

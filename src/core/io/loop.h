@@ -107,4 +107,7 @@ VV_NODISCARD vv_status vv_loop_watch(vv_loop *loop, int fd, unsigned events);
 int64_t vv_loop_now_ms(const vv_loop *loop);       /* monotonic    */
 int64_t vv_loop_unix_seconds(const vv_loop *loop); /* of the world */
 
+/* The monotonic clock, asked now. */
+int64_t vv_loop_clock_ns(void);
+
 #endif

@@ -23,7 +23,7 @@ typedef struct vv_app {
     /* The client went away while an exchange was held: last call for it. */
     void (*on_gone)(void *self, void *owner);
 
-    /* The answer of an exchange held with `notify` has left, or the connection was lost: last call for it. */
+    /* The answer of an exchange with vv_exchange_notify() has left, or the connection was lost: last call for it. */
     void (*on_left)(void *self, void *owner);
 
     /* The engine refused a request by itself and answers with `code` (0: no answer). For the log. */

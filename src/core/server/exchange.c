@@ -138,7 +138,7 @@ vv_conn_reply_status(vv_conn *conn, int status)
 }
 
 vv_exchange *
-vv_conn_hold(vv_conn *conn, void *owner, int notify)
+vv_conn_hold(vv_conn *conn, void *owner)
 {
     if (conn->phase == VV_CONN_CLOSED)
         return NULL;
@@ -146,7 +146,6 @@ vv_conn_hold(vv_conn *conn, void *owner, int notify)
     if (ex == NULL)
         return NULL;
     ex->owner = owner;
-    ex->notify = (uint8_t)notify;
     ex->closes = (conn->how & VV_WRITE_CLOSE) != 0;
     append(conn, ex);
     if (++conn->held >= conn->server->limits.limit_pipeline)
@@ -290,6 +289,12 @@ vv_exchange_tell_left(vv_conn *conn)
         give(conn->server, ex);
         conn->server->app.on_left(conn->server->app.self, owner);
     }
+}
+
+void
+vv_exchange_notify(vv_exchange *ex)
+{
+    ex->notify = 1;
 }
 
 vv_conn *

@@ -24,9 +24,12 @@ void vv_conn_reply(vv_conn *conn, const vv_reply *reply);
 /* Answers it with the status code and its reason phrase as text. */
 void vv_conn_reply_status(vv_conn *conn, int status);
 
-/* Puts the answer off. `owner` is what on_gone() and on_left() are told; with `notify`, on_left() is called once the
- * answer has left. NULL when memory is out: the connection is then closed already. */
-vv_exchange *vv_conn_hold(vv_conn *conn, void *owner, int notify);
+/* Puts the answer off. `owner` is what on_gone() and on_left() are told. NULL when memory is out: the connection is
+ * then closed already. */
+vv_exchange *vv_conn_hold(vv_conn *conn, void *owner);
+
+/* Asks for on_left() once the answer has left. Before vv_exchange_reply(). */
+void vv_exchange_notify(vv_exchange *exchange);
 
 /* Answers a held exchange, whatever finished first: the engine keeps the order. Ends its use by the holder. */
 void vv_exchange_reply(vv_exchange *exchange, const vv_reply *reply);

@@ -37,18 +37,26 @@
 
 enum { VV_LANES_BYTES = 64 };
 
-/* A block of which fewer than 64 bytes are there, and what makes its maps true of them. */
+/* All the maps of one block. */
+typedef struct vv_lanes_maps {
+    uint64_t name, value, target, host;
+} vv_lanes_maps;
+
+/* What makes the maps of a block true of which fewer than 64 bytes are there. */
 typedef struct vv_lanes_cut {
-    vv_lanes lanes;
-    uint64_t keep;
     uint64_t stops; /* the bytes past the end, marked in every map */
+    uint64_t keep;
     unsigned right, high;
 } vv_lanes_cut;
 
 VV_INLINE uint64_t
-vv_lanes_mend(const vv_lanes_cut *cut, uint64_t map)
+vv_lanes_mend(vv_lanes_cut cut, uint64_t map)
 {
-    return ((map >> cut->right) & cut->keep) | (map >> 32) << cut->high | cut->stops;
+#ifdef VV_LANES_MASKED
+    return map | cut.stops;
+#else
+    return ((map >> cut.right) & cut.keep) | (map >> 32) << cut.high | cut.stops;
+#endif
 }
 
 /* Up to 31 bytes, with zeroes behind; two loads that overlap instead of a loop. */
@@ -70,35 +78,29 @@ vv_lanes_copy_few(uint8_t out[32], const uint8_t *from, size_t n)
 
 /* The block at `at`, a multiple of 64, of bytes that end at `end`, before at + 64. Nothing past the end is read:
  * the load is moved back, or its halves are moved together, and the maps are shifted into place afterwards. */
-VV_INLINE void
-vv_lanes_load_cut(vv_lanes_cut *cut, const uint8_t *bytes, size_t at, size_t end)
+VV_INLINE vv_lanes
+vv_lanes_load_cut(const uint8_t *bytes, size_t at, size_t end, vv_lanes_cut *cut)
 {
     size_t n = end - at;
 
     cut->stops = ~UINT64_C(0) << n;
 #ifdef VV_LANES_MASKED
-    cut->lanes = vv_lanes_load_masked(bytes + at, ~cut->stops);
-    cut->keep = ~UINT64_C(0);
-    cut->right = 0;
-    cut->high = 63; /* a bit that `stops` has anyway */
+    return vv_lanes_load_masked(bytes + at, ~cut->stops);
 #else
     if (end >= 64 && n > 0) {
-        cut->lanes = vv_lanes_load(bytes + end - 64, bytes + end - 32);
         cut->keep = ~UINT64_C(0);
         cut->right = (unsigned)(64 - n);
-        cut->high = 63;
-        return;
+        cut->high = 63; /* a bit that `stops` has anyway */
+        return vv_lanes_load(bytes + end - 64, bytes + end - 32);
     }
-    uint8_t few[32];
-    const uint8_t *low = bytes + at, *high = bytes + end - 32;
-    if (n < 32) {
-        vv_lanes_copy_few(few, bytes + at, n);
-        low = high = few;
-    }
-    cut->lanes = vv_lanes_load(low, high);
     cut->keep = UINT32_MAX;
     cut->right = 0;
     cut->high = (unsigned)(n - 32) & 63;
+    if (VV_LIKELY(n >= 32))
+        return vv_lanes_load(bytes + at, bytes + end - 32);
+    uint8_t few[32];
+    vv_lanes_copy_few(few, bytes + at, n);
+    return vv_lanes_load(few, few);
 #endif
 }
 
@@ -109,8 +111,8 @@ vv_lanes_load_cut(vv_lanes_cut *cut, const uint8_t *bytes, size_t at, size_t end
         if (VV_LIKELY(end - at >= 64))                                                                                 \
             return vv_lanes_##map(vv_lanes_load(bytes + at, bytes + at + 32));                                         \
         vv_lanes_cut cut;                                                                                              \
-        vv_lanes_load_cut(&cut, bytes, at, end);                                                                       \
-        return vv_lanes_mend(&cut, vv_lanes_##map(cut.lanes));                                                         \
+        vv_lanes lanes = vv_lanes_load_cut(bytes, at, end, &cut);                                                      \
+        return vv_lanes_mend(cut, vv_lanes_##map(lanes));                                                              \
     }
 VV_LANES_DEFINE_MAP(value)
 VV_LANES_DEFINE_MAP(target)
@@ -128,27 +130,29 @@ vv_lanes_field_at(const uint8_t *bytes, size_t at, size_t end, uint64_t *name, u
         return;
     }
     vv_lanes_cut cut;
-    vv_lanes_load_cut(&cut, bytes, at, end);
-    *name = vv_lanes_mend(&cut, vv_lanes_name(cut.lanes));
-    *value = vv_lanes_mend(&cut, vv_lanes_value(cut.lanes));
+    vv_lanes lanes = vv_lanes_load_cut(bytes, at, end, &cut);
+    *name = vv_lanes_mend(cut, vv_lanes_name(lanes));
+    *value = vv_lanes_mend(cut, vv_lanes_value(lanes));
 }
 
-/* All three of a request line, from one load. */
+/* All of them, from one load. */
 VV_INLINE void
-vv_lanes_line_at(const uint8_t *bytes, size_t at, size_t end, uint64_t *name, uint64_t *value, uint64_t *target)
+vv_lanes_maps_at(const uint8_t *bytes, size_t at, size_t end, vv_lanes_maps *maps)
 {
     if (VV_LIKELY(end - at >= 64)) {
         vv_lanes lanes = vv_lanes_load(bytes + at, bytes + at + 32);
-        *name = vv_lanes_name(lanes);
-        *value = vv_lanes_value(lanes);
-        *target = vv_lanes_target(lanes);
+        maps->name = vv_lanes_name(lanes);
+        maps->value = vv_lanes_value(lanes);
+        maps->target = vv_lanes_target(lanes);
+        maps->host = vv_lanes_host(lanes);
         return;
     }
     vv_lanes_cut cut;
-    vv_lanes_load_cut(&cut, bytes, at, end);
-    *name = vv_lanes_mend(&cut, vv_lanes_name(cut.lanes));
-    *value = vv_lanes_mend(&cut, vv_lanes_value(cut.lanes));
-    *target = vv_lanes_mend(&cut, vv_lanes_target(cut.lanes));
+    vv_lanes lanes = vv_lanes_load_cut(bytes, at, end, &cut);
+    maps->name = vv_lanes_mend(cut, vv_lanes_name(lanes));
+    maps->value = vv_lanes_mend(cut, vv_lanes_value(lanes));
+    maps->target = vv_lanes_mend(cut, vv_lanes_target(lanes));
+    maps->host = vv_lanes_mend(cut, vv_lanes_host(lanes));
 }
 
 #endif

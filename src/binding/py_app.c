@@ -1,0 +1,397 @@
+/* What the engine calls: a request has come; a client has gone. The hot path of the binding is on_request(). */
+#include "binding/py_response.h"
+#include "binding/py_server.h"
+
+#include "core/http1/reason.h"
+
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
+
+static int
+wants_callbacks(const request_object *request)
+{
+    return (request->cached >> SLOT_CALLBACKS & 1) != 0;
+}
+
+void
+request_hold(request_object *request)
+{
+    if (request->exchange != NULL || request->conn == NULL)
+        return; /* held before (an error handler's coroutine answers for another), or the client has gone */
+    request->exchange = vv_conn_hold(request->conn, Py_NewRef(request));
+    if (request->exchange == NULL) {
+        request->conn = NULL;
+        Py_DECREF(request);
+    }
+}
+
+static void
+reply_held(request_object *request, const vv_reply *reply)
+{
+    vv_exchange *exchange = request->exchange;
+    request->exchange = NULL;
+    request->conn = NULL;
+    if (wants_callbacks(request)) {
+        vv_exchange_notify(exchange); /* on_left() will end its hold on the request */
+        vv_exchange_reply(exchange, reply);
+    } else {
+        vv_exchange_reply(exchange, reply);
+        Py_DECREF(request); /* the caller has a reference of its own */
+    }
+    selector_nudge(request->server->selector);
+}
+
+static void
+send_reply(request_object *request, const vv_reply *reply)
+{
+    request->answered = 1;
+    /* Callbacks run when the answer has left: an exchange must stand for it. */
+    if (VV_UNLIKELY(wants_callbacks(request)) && request->exchange == NULL && request_detach(request) == 0)
+        request_hold(request);
+    if (VV_UNLIKELY(request->exchange != NULL))
+        reply_held(request, reply);
+    else if (request->conn != NULL)
+        vv_conn_reply(request->conn, reply);
+    /* else the client has gone, and nobody is there to be answered */
+}
+
+static void
+send_status(request_object *request, int status, int close)
+{
+    vv_reply reply = { .status = (uint16_t)status, .media = VV_MEDIA_TEXT, .close = (uint8_t)close,
+                       .body = vv_reason(status) };
+    send_reply(request, &reply);
+}
+
+/* An error that nothing could deal with: to sys.unraisablehook, and a plain 500. */
+static void
+send_plain_500(request_object *request)
+{
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable(request->plan != NULL ? request->plan->handler : NULL);
+    if (!request->answered)
+        send_status(request, 500, 0);
+}
+
+static int
+answer_response(request_object *request, PyObject *result)
+{
+    vv_reply reply;
+    if (response_reply((response_object *)result, &reply) < 0)
+        return -1;
+    send_reply(request, &reply);
+    return 0;
+}
+
+static int
+answer_text(request_object *request, PyObject *text)
+{
+    vv_reply reply = { .status = 200, .media = VV_MEDIA_TEXT };
+    if (text_span(text, &reply.body) < 0)
+        return -1;
+    send_reply(request, &reply);
+    return 0;
+}
+
+static int
+answer_bytes(request_object *request, vv_media media, PyObject *bytes)
+{
+    vv_reply reply = { .status = 200, .media = (uint8_t)media };
+    reply.body = vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    send_reply(request, &reply);
+    return 0;
+}
+
+static int
+answer_json(request_object *request, PyObject *value)
+{
+    PyObject *bytes = PyObject_CallOneArg(request->server->state->json_encode, value);
+    if (bytes == NULL)
+        return -1;
+    answer_bytes(request, VV_MEDIA_JSON, bytes);
+    Py_DECREF(bytes);
+    return 0;
+}
+
+/* dataclasses and msgspec Structs say what they are by an attribute of their class. */
+static int
+is_record(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    return PyObject_HasAttrString((PyObject *)type, "__struct_fields__") ||
+           PyObject_HasAttrString((PyObject *)type, "__dataclass_fields__");
+}
+
+static void
+raise_bad_answer(const request_object *request, PyObject *value)
+{
+    PyObject *handler = request->plan != NULL ? request->plan->handler : Py_None;
+    PyObject *name = PyObject_GetAttrString(handler, "__qualname__");
+    if (name == NULL) {
+        PyErr_Clear();
+        name = PyObject_Repr(handler);
+    }
+    PyErr_Format(PyExc_TypeError,
+                 "the handler %U returned %.80s%s: return a str, bytes, dict, list, dataclass, msgspec Struct or Response",
+                 name, value == Py_None ? "None" : "an object of type ", value == Py_None ? "" : Py_TYPE(value)->tp_name);
+    Py_XDECREF(name);
+}
+
+/* Sends what a handler returned. 0; 1: it was a coroutine, which is under way; -1 with an exception. */
+static int
+answer_value(server_object *self, request_object *request, PyObject *result)
+{
+    module_state *state = self->state;
+    PyTypeObject *type = Py_TYPE(result);
+    if (VV_LIKELY(type == state->response_type))
+        return answer_response(request, result);
+    if (type == &PyUnicode_Type)
+        return answer_text(request, result);
+    if (type == &PyDict_Type || type == &PyList_Type)
+        return answer_json(request, result);
+    if (type == &PyBytes_Type)
+        return answer_bytes(request, VV_MEDIA_BYTES, result);
+    if (PyType_IsSubtype(type, state->response_type))
+        return answer_response(request, result);
+    if (PyUnicode_Check(result))
+        return answer_text(request, result);
+    if (PyBytes_Check(result))
+        return answer_bytes(request, VV_MEDIA_BYTES, result);
+    if (PyDict_Check(result) || PyList_Check(result) || is_record(result))
+        return answer_json(request, result);
+    if (PyCoro_CheckExact(result) || (type->tp_as_async != NULL && type->tp_as_async->am_await != NULL)) {
+        coroutine_drive(self, (request_object *)Py_NewRef(request), Py_NewRef(result));
+        return 1;
+    }
+    raise_bad_answer(request, result);
+    return -1;
+}
+
+/* Takes the exception that is set, with its traceback. New reference. */
+static PyObject *
+take_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(value, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+#endif
+}
+
+/* The exception that is set becomes an answer: app._handle_exception(request, exception). */
+VV_COLD static void
+answer_exception(server_object *self, request_object *request)
+{
+    if (PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+        selector_fail(self->selector); /* leaves select(), as it would leave any callback of asyncio */
+        if (!request->answered)
+            send_status(request, 500, 1);
+        return;
+    }
+    PyObject *exception = take_exception();
+    PyObject *args[] = { (PyObject *)request, exception };
+    PyObject *result = PyObject_Vectorcall(self->on_exception, args, 2, NULL);
+    int answered = result != NULL ? (request->answered ? 0 : answer_value(self, request, result)) : -1;
+    if (answered < 0)
+        send_plain_500(request);
+    Py_XDECREF(result);
+    Py_XDECREF(exception);
+}
+
+void
+app_answer(server_object *self, request_object *request, PyObject *result)
+{
+    if (result == NULL || answer_value(self, request, result) < 0)
+        answer_exception(self, request);
+    Py_XDECREF(result);
+}
+
+/* ---- requests --------------------------------------------------------------------------------------------------- */
+
+void
+request_release(server_object *self, request_object *request)
+{
+    if (VV_LIKELY(Py_REFCNT(request) == 1)) {
+        if (VV_LIKELY(self->request == NULL)) {
+            request_reset(request);
+            self->request = request;
+            return;
+        }
+    } else if (request->match != NULL) {
+        if (request_detach(request) < 0) {
+            /* It must not look at bytes that will be gone: nothing is left of it but what was read already. */
+            PyErr_WriteUnraisable((PyObject *)request);
+        }
+        if (request->exchange == NULL)
+            request->conn = NULL;
+    }
+    Py_DECREF(request);
+}
+
+/* The handler's arguments, as its plan says. 0, or -1 with an exception; `stack` owns what is not the request. */
+static int
+make_arguments(const route_plan *plan, request_object *request, PyObject **stack)
+{
+    for (unsigned i = 0; i < plan->arguments; i++) {
+        int source = plan->source[i];
+        stack[i] = source == PLAN_REQUEST ? Py_NewRef(request) : request_param(request, (size_t)source);
+        if (stack[i] == NULL) {
+            while (i-- > 0)
+                Py_DECREF(stack[i]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *
+call_handler(const route_plan *plan, request_object *request)
+{
+    PyObject *stack[PLAN_ARGUMENTS + 1]; /* the first is the callee's to use */
+    if (VV_LIKELY(plan->only_request)) {
+        stack[1] = (PyObject *)request;
+        return plan->call(plan->handler, stack + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    if (make_arguments(plan, request, stack + 1) < 0)
+        return NULL;
+    PyObject *result =
+        plan->call(plan->handler, stack + 1, plan->positional | PY_VECTORCALL_ARGUMENTS_OFFSET, plan->kwnames);
+    for (unsigned i = 0; i < plan->arguments; i++)
+        Py_DECREF(stack[i + 1]);
+    return result;
+}
+
+static void
+raise_not_found(server_object *self)
+{
+    PyObject *exception = PyObject_CallNoArgs(self->state->not_found);
+    if (exception != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        Py_DECREF(exception);
+    }
+}
+
+static void
+on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body, vv_span path, const vv_match *match)
+{
+    server_object *self = self_;
+    request_object *request = self->request;
+    if (VV_LIKELY(request != NULL))
+        self->request = NULL;
+    else
+        request = request_new(self);
+    if (VV_UNLIKELY(request == NULL || selector_enter(self->selector) < 0)) {
+        PyErr_WriteUnraisable(self->app);
+        Py_XDECREF(request);
+        vv_conn_reply_status(conn, 500);
+        return;
+    }
+    request->req = req;
+    request->match = match;
+    request->body = body;
+    request->path = path;
+    request->conn = conn;
+    request->answered = 0;
+
+    if (VV_UNLIKELY(match->route == NULL)) {
+        request->plan = NULL;
+        if (match->allow != 0) {
+            vv_conn_reply_unrouted(conn, req, match);
+        } else {
+            raise_not_found(self);
+            answer_exception(self, request);
+        }
+        request_release(self, request);
+        return;
+    }
+    const route_plan *plan = request->plan = vv_route_data(match->route);
+    PyObject *result = call_handler(plan, request);
+    if (VV_UNLIKELY(plan->coroutine) && result != NULL && PyCoro_CheckExact(result)) {
+        coroutine_drive(self, request, result);
+        return;
+    }
+    /* Inlined for the most frequent of answers. */
+    if (VV_LIKELY(result != NULL && Py_TYPE(result) == self->state->response_type) && !wants_callbacks(request)) {
+        vv_reply reply;
+        if (VV_LIKELY(response_reply((response_object *)result, &reply) == 0)) {
+            request->answered = 1;
+            vv_conn_reply(conn, &reply);
+        } else {
+            answer_exception(self, request);
+        }
+        Py_DECREF(result);
+    } else {
+        app_answer(self, request, result);
+    }
+    selector_wash(self->selector);
+    request_release(self, request);
+}
+
+/* ---- the rest of vv_app ----------------------------------------------------------------------------------------- */
+
+static void
+run_callbacks(request_object *request)
+{
+    PyObject *callbacks = wants_callbacks(request) ? request->cache[SLOT_CALLBACKS] : NULL; /* borrowed */
+    request->server->selector->ran = 1;
+    for (Py_ssize_t i = 0; callbacks != NULL && i < PyList_GET_SIZE(callbacks); i++) {
+        PyObject *callback = Py_NewRef(PyList_GET_ITEM(callbacks, i));
+        PyObject *result = PyObject_CallOneArg(callback, (PyObject *)request);
+        if (result == NULL)
+            PyErr_WriteUnraisable(callback);
+        Py_XDECREF(result);
+        Py_DECREF(callback);
+    }
+}
+
+/* An exchange's owner is its request. */
+static void
+on_left(void *self_, void *owner)
+{
+    run_callbacks(owner);
+    Py_DECREF((PyObject *)owner);
+}
+
+static void
+on_gone(void *self_, void *owner)
+{
+    request_object *request = owner;
+    request->exchange = NULL;
+    request->conn = NULL;
+    if (request->pending != NULL)
+        coroutine_on_gone(request->pending);
+    on_left(self_, owner);
+}
+
+static void
+on_refused(void *self_, vv_conn *conn, vv_status why, int code)
+{
+    server_object *self = self_;
+    char remote[VV_ADDRESS_TEXT_BYTES];
+    size_t len = vv_address_text(vv_conn_peer(conn), remote);
+    self->selector->ran = 1;
+    PyObject *result = PyObject_CallFunction(self->on_refused, "sis#", vv_status_text(why), code,
+                                             len > 0 ? remote : NULL, (Py_ssize_t)len);
+    if (result == NULL)
+        PyErr_WriteUnraisable(self->on_refused);
+    Py_XDECREF(result);
+}
+
+vv_app
+app_table(server_object *self, int wants_unrouted)
+{
+    return (vv_app){
+        .self = self,
+        .on_request = on_request,
+        .on_gone = on_gone,
+        .on_left = on_left,
+        .on_refused = on_refused,
+        .wants_unrouted = wants_unrouted,
+    };
+}

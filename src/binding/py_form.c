@@ -1,0 +1,143 @@
+/* Text that browsers encode: queries and forms (WHATWG URL, application/x-www-form-urlencoded), cookies (RFC 6265). */
+#include "binding/py_mappings.h"
+
+#include "core/bytes/ascii.h"
+
+static int
+hex_value(uint8_t c)
+{
+    if ((unsigned)(c - '0') < 10u)
+        return c - '0';
+    c = vv_lower(c);
+    return (unsigned)(c - 'a') < 6u ? c - 'a' + 10 : -1;
+}
+
+static PyObject *
+decoded(vv_span text)
+{
+    if (text.len == 0 || (memchr(text.at, '%', text.len) == NULL && memchr(text.at, '+', text.len) == NULL))
+        return PyUnicode_DecodeUTF8((const char *)text.at, (Py_ssize_t)text.len, "replace");
+    uint8_t *out = PyMem_Malloc(text.len);
+    if (out == NULL)
+        return PyErr_NoMemory();
+    size_t len = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        int high = -1, low = -1;
+        if (text.at[i] == '%' && text.len - i > 2) {
+            high = hex_value(text.at[i + 1]);
+            low = hex_value(text.at[i + 2]);
+        }
+        if (high >= 0 && low >= 0) {
+            out[len++] = (uint8_t)(high << 4 | low);
+            i += 2;
+        } else {
+            out[len++] = text.at[i] == '+' ? ' ' : text.at[i];
+        }
+    }
+    PyObject *value = PyUnicode_DecodeUTF8((const char *)out, (Py_ssize_t)len, "replace");
+    PyMem_Free(out);
+    return value;
+}
+
+/* Up to `separator`, which is taken off `text` too. */
+static vv_span
+cut(vv_span *text, uint8_t separator)
+{
+    const uint8_t *end = text->len > 0 ? memchr(text->at, separator, text->len) : NULL;
+    vv_span piece = vv_span_of(text->at, end != NULL ? (size_t)(end - text->at) : text->len);
+    size_t used = piece.len + (end != NULL);
+    *text = vv_span_of(text->at + used, text->len - used);
+    return piece;
+}
+
+PyObject *
+query_pairs(vv_span text)
+{
+    PyObject *list = PyList_New(0);
+    while (list != NULL && text.len > 0) {
+        vv_span value = cut(&text, '&');
+        if (value.len == 0)
+            continue;
+        vv_span name = cut(&value, '=');
+        PyObject *left = decoded(name), *right = decoded(value);
+        PyObject *pair = left != NULL && right != NULL ? PyTuple_Pack(2, left, right) : NULL;
+        if (pair == NULL || PyList_Append(list, pair) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(pair);
+        Py_XDECREF(left);
+        Py_XDECREF(right);
+    }
+    return list;
+}
+
+static vv_span
+trim(vv_span text)
+{
+    while (text.len > 0 && (*text.at == ' ' || *text.at == '\t'))
+        text = vv_span_of(text.at + 1, text.len - 1);
+    while (text.len > 0 && (text.at[text.len - 1] == ' ' || text.at[text.len - 1] == '\t'))
+        text.len--;
+    return text;
+}
+
+/* A quoted value has its quotes taken off, and \" \\ \ooo undone, as http.cookies writes them. */
+static PyObject *
+cookie_value(vv_span text)
+{
+    if (text.len < 2 || text.at[0] != '"' || text.at[text.len - 1] != '"')
+        return PyUnicode_DecodeUTF8((const char *)text.at, (Py_ssize_t)text.len, "replace");
+    uint8_t *out = PyMem_Malloc(text.len);
+    if (out == NULL)
+        return PyErr_NoMemory();
+    size_t len = 0, end = text.len - 1;
+    for (size_t i = 1; i < end; i++) {
+        uint8_t c = text.at[i];
+        if (c == '\\' && end - i > 3 && text.at[i + 1] >= '0' && text.at[i + 1] <= '3' &&
+            (unsigned)(text.at[i + 2] - '0') < 8u && (unsigned)(text.at[i + 3] - '0') < 8u) {
+            c = (uint8_t)((text.at[i + 1] - '0') << 6 | (text.at[i + 2] - '0') << 3 | (text.at[i + 3] - '0'));
+            i += 3;
+        } else if (c == '\\' && end - i > 1) {
+            c = text.at[++i];
+        }
+        out[len++] = c;
+    }
+    PyObject *value = PyUnicode_DecodeUTF8((const char *)out, (Py_ssize_t)len, "replace");
+    PyMem_Free(out);
+    return value;
+}
+
+static int
+add_cookies(PyObject *dict, vv_span text)
+{
+    while (text.len > 0) {
+        vv_span value = trim(cut(&text, ';'));
+        if (value.len == 0 || memchr(value.at, '=', value.len) == NULL)
+            continue; /* no name: nothing that a name could find */
+        vv_span name = trim(cut(&value, '='));
+        if (name.len == 0)
+            continue;
+        PyObject *key = PyUnicode_DecodeUTF8((const char *)name.at, (Py_ssize_t)name.len, "replace");
+        PyObject *cookie = key != NULL ? cookie_value(trim(value)) : NULL;
+        PyObject *kept = cookie != NULL ? PyDict_SetDefault(dict, key, cookie) : NULL; /* borrowed */
+        Py_XDECREF(key);
+        Py_XDECREF(cookie);
+        if (kept == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+PyObject *
+cookies_of(const request_object *request)
+{
+    const vv_http1_request *req = request->req;
+    PyObject *dict = PyDict_New();
+    for (unsigned i = 0; dict != NULL && i < req->field_count; i++) {
+        const vv_field *field = &req->fields[i];
+        if (field->name_len == 6 &&
+            vv_equal_nocase(vv_request_span(req, field->name_at, 6), vv_span_text("cookie")) &&
+            add_cookies(dict, vv_request_span(req, field->value_at, field->value_len)) < 0)
+            Py_CLEAR(dict);
+    }
+    return dict;
+}

@@ -1,0 +1,693 @@
+#include "binding/py_request.h"
+
+#include <stddef.h>
+
+#include "binding/py_mappings.h"
+#include "binding/py_response.h"
+#include "binding/py_server.h"
+#include "core/bytes/ascii.h"
+
+/* ---- life ------------------------------------------------------------------------------------------------------- */
+
+static void
+let_go(request_object *self)
+{
+    uint32_t cached = self->cached;
+    self->cached = 0;
+    while (cached != 0) {
+        int slot = __builtin_ctz(cached);
+        cached &= cached - 1;
+        PyObject *value = self->cache[slot];
+        self->cache[slot] = NULL;
+        Py_DECREF(value);
+    }
+    if (VV_UNLIKELY(self->memory != NULL)) {
+        PyMem_Free(self->memory);
+        self->memory = NULL;
+    }
+    Py_CLEAR(self->pending);
+}
+
+void
+request_reset(request_object *self)
+{
+    if (VV_UNLIKELY(self->tracked)) {
+        PyObject_GC_UnTrack(self);
+        self->tracked = 0;
+    }
+    if (VV_UNLIKELY(self->cached != 0 || self->memory != NULL || self->pending != NULL))
+        let_go(self);
+    self->match = NULL;
+    self->conn = NULL;
+}
+
+request_object *
+request_new(server_object *server)
+{
+    module_state *state = server->state;
+    request_object *self = state->requests;
+    if (self != NULL) {
+        state->requests = (request_object *)self->memory; /* the stock is linked through it */
+        state->request_count--;
+        self->memory = NULL;
+        Py_SET_REFCNT((PyObject *)self, 1);
+    } else {
+        self = PyObject_GC_New(request_object, state->request_type);
+        if (self == NULL)
+            return NULL;
+        memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
+    }
+    self->server = (server_object *)Py_NewRef(server);
+    return self;
+}
+
+static void
+request_dealloc(PyObject *object)
+{
+    request_object *self = (request_object *)object;
+    PyTypeObject *type = Py_TYPE(self);
+    request_reset(self);
+    self->exchange = NULL;
+    server_object *server = self->server;
+    self->server = NULL;
+    module_state *state = server != NULL ? server->state : NULL;
+    if (state != NULL && state->request_type == type && state->request_count < REQUEST_STOCK) {
+        self->memory = state->requests;
+        state->requests = self;
+        state->request_count++;
+        Py_DECREF(server);
+        return; /* and keeps its reference to the type */
+    }
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+    Py_XDECREF(server);
+}
+
+void
+request_free_stock(module_state *state)
+{
+    while (state->requests != NULL) {
+        request_object *self = state->requests;
+        state->requests = (request_object *)self->memory;
+        PyTypeObject *type = Py_TYPE(self);
+        PyObject_GC_Del(self);
+        Py_DECREF(type);
+    }
+    state->request_count = 0;
+}
+
+static int
+request_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    request_object *self = (request_object *)object;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->server);
+    Py_VISIT(self->pending);
+    for (int slot = 0; slot < SLOT_COUNT; slot++)
+        Py_VISIT(self->cache[slot]);
+    return 0;
+}
+
+static int
+request_clear(PyObject *object)
+{
+    request_object *self = (request_object *)object;
+    uint32_t cached = self->cached;
+    self->cached = 0;
+    for (int slot = 0; slot < SLOT_COUNT; slot++)
+        if ((cached >> slot & 1) != 0)
+            Py_CLEAR(self->cache[slot]);
+    Py_CLEAR(self->pending);
+    return 0;
+}
+
+/* From here on it can be part of a cycle: it holds something that the user may change. */
+static void
+track(request_object *self)
+{
+    if (!self->tracked) {
+        self->tracked = 1;
+        PyObject_GC_Track(self);
+    }
+}
+
+/* ---- detaching -------------------------------------------------------------------------------------------------- */
+
+/* Copies `len` bytes to *at and moves it on; returns where they are now. */
+static void *
+carry(uint8_t **at, const void *from, size_t len)
+{
+    void *to = *at;
+    if (len > 0)
+        memcpy(to, from, len);
+    *at += len;
+    return to;
+}
+
+int
+request_detach(request_object *self)
+{
+    static const uint8_t nothing[1] = { 0 };
+    if (self->match == NULL)
+        return 0;
+    const vv_http1_request *req = self->req;
+    const vv_match *match = self->match;
+    uint32_t params = match->route != NULL ? match->count : 0;
+    size_t fields_len = req->field_count * sizeof *req->fields, params_len = params * sizeof *match->params;
+    uint8_t *at = PyMem_Malloc(fields_len + params_len + req->head_len + self->path.len + self->body.len + 1);
+    self->match = NULL;
+    self->own = *req;
+    self->req = &self->own;
+    self->peer = self->conn != NULL ? *vv_conn_peer(self->conn) : (vv_address){ .family = VV_FAMILY_NONE };
+    if (at == NULL) {
+        /* It must not look at bytes that will be gone. What is left of it is empty. */
+        self->own = (vv_http1_request){ .head = nothing };
+        self->body = self->path = vv_span_of(nothing, 0);
+        self->params = NULL;
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->memory = at;
+    self->own.fields = carry(&at, req->fields, fields_len);
+    self->params = carry(&at, match->params, params_len);
+    self->own.head = carry(&at, req->head, req->head_len);
+    self->path.at = carry(&at, self->path.at, self->path.len);
+    self->body.at = carry(&at, self->body.at, self->body.len);
+    return 0;
+}
+
+/* ---- what the attributes are made of ---------------------------------------------------------------------------- */
+
+const vv_field *
+request_field(const request_object *self, vv_span name)
+{
+    const vv_http1_request *req = self->req;
+    for (unsigned i = 0; i < req->field_count; i++) {
+        const vv_field *field = &req->fields[i];
+        if (field->name_len == name.len && vv_equal_nocase(vv_request_span(req, field->name_at, field->name_len), name))
+            return field;
+    }
+    return NULL;
+}
+
+PyObject *
+request_param(request_object *self, size_t index)
+{
+    const vv_param *params = self->match != NULL ? self->match->params : self->params;
+    if (params == NULL)
+        return PyErr_NoMemory(); /* detaching had failed */
+    vv_span text = vv_span_of(self->path.at + params[index].at, params[index].len);
+    return param_value(self->server->state, vv_route_param_type(self->plan->compiled, index), text);
+}
+
+static PyObject *
+text_of(vv_span text)
+{
+    return PyUnicode_DecodeLatin1((const char *)text.at, (Py_ssize_t)text.len, NULL);
+}
+
+static PyObject *
+none(void)
+{
+    return Py_NewRef(Py_None);
+}
+
+static PyObject *
+make_METHOD(request_object *self)
+{
+    const vv_http1_request *req = self->req;
+    if (req->method < VV_METHOD_OTHER)
+        return Py_NewRef(self->server->state->methods[req->method]);
+    return text_of(vv_span_of(req->head, req->method_len));
+}
+
+static PyObject *
+make_PATH(request_object *self)
+{
+    return path_text(self->path);
+}
+
+static PyObject *
+make_RAW_PATH(request_object *self)
+{
+    return text_of(vv_request_span(self->req, self->req->path_at, self->req->path_len));
+}
+
+static PyObject *
+make_QUERY_STRING(request_object *self)
+{
+    if ((self->req->flags & VV_REQUEST_HAS_QUERY) == 0)
+        return none();
+    return text_of(vv_request_span(self->req, self->req->query_at, self->req->query_len));
+}
+
+static PyObject *
+make_QUERY(request_object *self)
+{
+    vv_span text = { 0 };
+    if ((self->req->flags & VV_REQUEST_HAS_QUERY) != 0)
+        text = vv_request_span(self->req, self->req->query_at, self->req->query_len);
+    return multidict_of(self->server->state, query_pairs(text));
+}
+
+static PyObject *
+make_COOKIES(request_object *self)
+{
+    return cookies_of(self);
+}
+
+static int
+has_body(const request_object *self)
+{
+    return (self->req->flags & (VV_REQUEST_HAS_LENGTH | VV_REQUEST_CHUNKED)) != 0;
+}
+
+static PyObject *
+make_BODY(request_object *self)
+{
+    if (!has_body(self))
+        return none();
+    return PyBytes_FromStringAndSize((const char *)self->body.at, (Py_ssize_t)self->body.len);
+}
+
+/* ---- Content-Type (RFC 9110 section 8.3) ------------------------------------------------------------------------ */
+
+static vv_span
+trim(vv_span text)
+{
+    while (text.len > 0 && (*text.at == ' ' || *text.at == '\t'))
+        text = vv_span_of(text.at + 1, text.len - 1);
+    while (text.len > 0 && (text.at[text.len - 1] == ' ' || text.at[text.len - 1] == '\t'))
+        text.len--;
+    return text;
+}
+
+static vv_span
+content_type(const request_object *self)
+{
+    const vv_field *field = request_field(self, vv_span_text("content-type"));
+    return field != NULL ? vv_request_span(self->req, field->value_at, field->value_len) : vv_span_of(NULL, 0);
+}
+
+static vv_span
+until(vv_span text, uint8_t end)
+{
+    const uint8_t *at = text.len > 0 ? memchr(text.at, end, text.len) : NULL;
+    return at != NULL ? vv_span_of(text.at, (size_t)(at - text.at)) : text;
+}
+
+static PyObject *
+make_MIME_TYPE(request_object *self)
+{
+    vv_span type = trim(until(content_type(self), ';'));
+    if (type.len == 0)
+        return none();
+    PyObject *text = text_of(type);
+    PyObject *lower = text != NULL ? PyObject_CallMethod(text, "lower", NULL) : NULL;
+    Py_XDECREF(text);
+    return lower;
+}
+
+/* The value of the charset parameter; empty: none. */
+static vv_span
+charset_of(const request_object *self)
+{
+    vv_span rest = content_type(self);
+    for (;;) {
+        vv_span piece = until(rest, ';');
+        if (piece.len == rest.len)
+            rest.len = 0;
+        else
+            rest = vv_span_of(rest.at + piece.len + 1, rest.len - piece.len - 1);
+        vv_span name = until(piece, '=');
+        if (name.len < piece.len && vv_equal_nocase(trim(name), vv_span_text("charset"))) {
+            vv_span value = trim(vv_span_of(piece.at + name.len + 1, piece.len - name.len - 1));
+            if (value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"')
+                value = vv_span_of(value.at + 1, value.len - 2);
+            return value;
+        }
+        if (rest.len == 0)
+            return rest;
+    }
+}
+
+static PyObject *
+make_ENCODING(request_object *self)
+{
+    vv_span charset = charset_of(self);
+    return charset.len > 0 ? text_of(charset) : none();
+}
+
+static PyObject *
+make_TEXT(request_object *self)
+{
+    if (!has_body(self))
+        return none();
+    vv_span charset = charset_of(self);
+    char name[64];
+    if (charset.len == 0)
+        return PyUnicode_DecodeUTF8((const char *)self->body.at, (Py_ssize_t)self->body.len, NULL);
+    if (charset.len >= sizeof name) {
+        PyErr_SetString(PyExc_LookupError, "the charset of Content-Type is unknown");
+        return NULL;
+    }
+    memcpy(name, charset.at, charset.len);
+    name[charset.len] = '\0';
+    return PyUnicode_Decode((const char *)self->body.at, (Py_ssize_t)self->body.len, name, NULL);
+}
+
+/* msgspec says that and where it failed in a sentence; the standard library says the position, which is what our users
+ * get: the same text is decoded once more by it. */
+VV_COLD static PyObject *
+raise_json_error(request_object *self, PyObject *body)
+{
+    PyObject *message = NULL, *position = NULL, *text, *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), "replace");
+    PyObject *json = PyImport_ImportModule("json");
+    PyObject *decoded = json != NULL && text != NULL ? PyObject_CallMethod(json, "loads", "O", text) : NULL;
+    if (decoded == NULL && PyErr_Occurred()) {
+        PyObject *stdlib_type, *error, *stdlib_traceback;
+        PyErr_Fetch(&stdlib_type, &error, &stdlib_traceback);
+        PyErr_NormalizeException(&stdlib_type, &error, &stdlib_traceback);
+        message = PyObject_GetAttrString(error, "msg");
+        position = message != NULL ? PyObject_GetAttrString(error, "pos") : NULL;
+        Py_XDECREF(stdlib_type);
+        Py_XDECREF(error);
+        Py_XDECREF(stdlib_traceback);
+    }
+    PyErr_Clear();
+    if (position == NULL) { /* the two decoders disagree (NaN, lone surrogates ...): msgspec's word holds */
+        Py_XSETREF(message, PyObject_Str(value));
+        position = PyLong_FromLong(0);
+    }
+    if (message != NULL && position != NULL && text != NULL) {
+        PyObject *error = PyObject_CallFunctionObjArgs(self->server->state->json_error, message, text, position, NULL);
+        if (error != NULL)
+            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_XDECREF(error);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+    Py_XDECREF(decoded);
+    Py_XDECREF(json);
+    Py_XDECREF(text);
+    Py_XDECREF(message);
+    Py_XDECREF(position);
+    return NULL;
+}
+
+static PyObject *
+make_JSON(request_object *self)
+{
+    if (!has_body(self))
+        return none();
+    PyObject *body = make_BODY(self);
+    PyObject *value = body != NULL ? PyObject_CallOneArg(self->server->state->json_decode, body) : NULL;
+    if (value == NULL && body != NULL && PyErr_ExceptionMatches(PyExc_ValueError))
+        raise_json_error(self, body);
+    Py_XDECREF(body);
+    if (value != NULL)
+        track(self);
+    return value;
+}
+
+static PyObject *
+make_MATCH_DICT(request_object *self)
+{
+    PyObject *dict = PyDict_New();
+    size_t count = self->plan != NULL ? self->plan->params : 0;
+    for (size_t i = 0; dict != NULL && i < count; i++) {
+        PyObject *value = request_param(self, i);
+        if (value == NULL || PyDict_SetItem(dict, self->plan->names[i], value) < 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(value);
+    }
+    if (dict != NULL)
+        track(self);
+    return dict;
+}
+
+/* ---- addresses -------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+make_REMOTE_ADDR(request_object *self)
+{
+    char text[VV_ADDRESS_TEXT_BYTES];
+    const vv_address *peer = self->match != NULL && self->conn != NULL ? vv_conn_peer(self->conn) : &self->peer;
+    size_t len = vv_address_text(peer, text);
+    return len > 0 ? PyUnicode_FromStringAndSize(text, (Py_ssize_t)len) : none();
+}
+
+/* The authority in two (RFC 3986 section 3.2): the parser has checked its form. */
+static vv_span
+authority(const request_object *self, vv_span *port)
+{
+    const vv_http1_request *req = self->req;
+    *port = vv_span_of(NULL, 0);
+    if ((req->flags & VV_REQUEST_HAS_HOST) == 0)
+        return *port;
+    vv_span host = vv_request_span(req, req->host_at, req->host_len);
+    for (size_t i = host.len; i-- > 0 && host.at[i] != ']';) {
+        if (host.at[i] == ':') {
+            *port = vv_span_of(host.at + i + 1, host.len - i - 1);
+            return vv_span_of(host.at, i);
+        }
+    }
+    return host;
+}
+
+static PyObject *
+make_HOSTNAME(request_object *self)
+{
+    vv_span port, host = authority(self, &port);
+    if (host.len == 0)
+        return none();
+    if (host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']')
+        host = vv_span_of(host.at + 1, host.len - 2);
+    return text_of(host);
+}
+
+static PyObject *
+make_PORT(request_object *self)
+{
+    vv_span port;
+    (void)authority(self, &port);
+    if (port.len == 0 || port.len > 5)
+        return none();
+    long value = 0;
+    for (size_t i = 0; i < port.len; i++)
+        value = value * 10 + (port.at[i] - '0');
+    return PyLong_FromLong(value);
+}
+
+static PyObject *
+make_STATE(request_object *self)
+{
+    track(self);
+    return PyObject_CallNoArgs(self->server->state->namespace_type);
+}
+
+/* ---- attributes ------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+kept(request_object *self, request_slot slot, PyObject *(*make)(request_object *))
+{
+    if ((self->cached >> slot & 1) != 0)
+        return Py_NewRef(self->cache[slot]);
+    PyObject *value = make(self);
+    if (value != NULL) {
+        self->cache[slot] = Py_NewRef(value);
+        self->cached |= 1u << slot;
+    }
+    return value;
+}
+
+#define X(slot, attribute, doc)                                                                                        \
+    static PyObject *get_##attribute(PyObject *self, void *closure)                                                    \
+    {                                                                                                                  \
+        return kept((request_object *)self, SLOT_##slot, make_##slot);                                                 \
+    }
+REQUEST_TABLE(X)
+#undef X
+
+static PyObject *
+get_version(PyObject *object, void *closure)
+{
+    request_object *self = (request_object *)object;
+    module_state *state = self->server->state;
+    return Py_NewRef(self->req->minor == 0 ? state->version_10 : state->version_11);
+}
+
+static PyObject *
+get_scheme(PyObject *object, void *closure)
+{
+    return Py_NewRef(((request_object *)object)->server->state->scheme_http);
+}
+
+static PyObject *
+get_keep_alive(PyObject *object, void *closure)
+{
+    return PyBool_FromLong((((request_object *)object)->req->flags & VV_REQUEST_KEEP_ALIVE) != 0);
+}
+
+static PyObject *
+get_route(PyObject *object, void *closure)
+{
+    const route_plan *plan = ((request_object *)object)->plan;
+    return Py_NewRef(plan != NULL ? plan->route : Py_None);
+}
+
+static PyObject *
+get_app(PyObject *object, void *closure)
+{
+    return Py_NewRef(((request_object *)object)->server->app);
+}
+
+/* These two are not kept: they hold the request, and would never let each other go. */
+static PyObject *
+get_transport(PyObject *object, void *closure)
+{
+    return transport_new((request_object *)object);
+}
+
+static PyObject *
+get_headers(PyObject *object, void *closure)
+{
+    return headers_new((request_object *)object);
+}
+
+static PyObject *
+get_extra(PyObject *object, void *closure)
+{
+    PyObject *state = get_state(object, NULL);
+    PyObject *extra = state != NULL ? PyObject_GetAttr(state, ((request_object *)object)->server->state->name___dict__) : NULL;
+    Py_XDECREF(state);
+    return extra;
+}
+
+static PyObject *
+request_response(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    module_state *state = ((request_object *)object)->server->state;
+    return response_make(state, state->response_type, args, nargs, kwnames);
+}
+
+static PyObject *
+request_add_done_callback(PyObject *object, PyObject *function)
+{
+    request_object *self = (request_object *)object;
+    if (!PyCallable_Check(function)) {
+        PyErr_SetString(PyExc_TypeError, "add_done_callback() takes a function of one argument, the request");
+        return NULL;
+    }
+    if (self->answered) {
+        PyErr_SetString(PyExc_RuntimeError, "the request is answered already");
+        return NULL;
+    }
+    if ((self->cached >> SLOT_CALLBACKS & 1) == 0) {
+        self->cache[SLOT_CALLBACKS] = PyList_New(0);
+        if (self->cache[SLOT_CALLBACKS] == NULL)
+            return NULL;
+        self->cached |= 1u << SLOT_CALLBACKS;
+        track(self);
+    }
+    if (PyList_Append(self->cache[SLOT_CALLBACKS], function) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+request_repr(PyObject *object)
+{
+    PyObject *method = get_method(object, NULL), *path = method != NULL ? get_path(object, NULL) : NULL;
+    PyObject *text = path != NULL ? PyUnicode_FromFormat("<Request %U %U>", method, path) : NULL;
+    Py_XDECREF(method);
+    Py_XDECREF(path);
+    return text;
+}
+
+/* A wrong guess is told the nearest name. */
+VV_COLD static PyObject *
+unknown_attribute(PyObject *object, PyObject *name)
+{
+    PyObject *difflib = PyImport_ImportModule("difflib"), *names = PyObject_Dir((PyObject *)Py_TYPE(object));
+    PyObject *near = difflib != NULL && names != NULL
+                         ? PyObject_CallMethod(difflib, "get_close_matches", "OOi", name, names, 1)
+                         : NULL;
+    if (near != NULL && PyList_Check(near) && PyList_GET_SIZE(near) == 1)
+        PyErr_Format(PyExc_AttributeError, "a request has no attribute %R: did you mean %R?", name,
+                     PyList_GET_ITEM(near, 0));
+    else if (!PyErr_Occurred())
+        PyErr_Format(PyExc_AttributeError, "a request has no attribute %R", name);
+    Py_XDECREF(near);
+    Py_XDECREF(names);
+    Py_XDECREF(difflib);
+    return NULL;
+}
+
+static PyObject *
+request_getattro(PyObject *object, PyObject *name)
+{
+    PyObject *value = PyObject_GenericGetAttr(object, name);
+    if (VV_LIKELY(value != NULL) || !PyErr_ExceptionMatches(PyExc_AttributeError))
+        return value;
+    /* An AttributeError from within an attribute's own making is passed on; there is none such in C. */
+    if (PyUnicode_READ_CHAR(name, 0) == '_')
+        return NULL;
+    PyErr_Clear();
+    return unknown_attribute(object, name);
+}
+
+static PyGetSetDef request_getset[] = {
+#define X(slot, attribute, doc) { #attribute, get_##attribute, NULL, PyDoc_STR(doc), NULL },
+    REQUEST_TABLE(X)
+#undef X
+    { "version", get_version, NULL, PyDoc_STR("'1.0' or '1.1'."), NULL },
+    { "scheme", get_scheme, NULL, PyDoc_STR("'http'."), NULL },
+    { "keep_alive", get_keep_alive, NULL, PyDoc_STR("Whether the client keeps the connection, bool."), NULL },
+    { "route", get_route, NULL, PyDoc_STR("The Route that matched, or None."), NULL },
+    { "app", get_app, NULL, PyDoc_STR("The Application."), NULL },
+    { "headers", get_headers, NULL, PyDoc_STR("The header fields, a Headers."), NULL },
+    { "transport", get_transport, NULL, PyDoc_STR("The connection: get_extra_info(), is_closing(), close(), abort()."), NULL },
+    { "extra", get_extra, NULL, PyDoc_STR("The dict behind `state`."), NULL },
+    { NULL, NULL, NULL, NULL, NULL },
+};
+
+static PyMethodDef request_methods[] = {
+    { "Response", (PyCFunction)(void (*)(void))request_response, METH_FASTCALL | METH_KEYWORDS,
+      PyDoc_STR("Response(text=None, code=200, body=None, json=None, mime_type=None, encoding=None, headers=None, "
+                "cookies=None, *, status=None)\n--\n\nMakes a Response.") },
+    { "add_done_callback", request_add_done_callback, METH_O,
+      PyDoc_STR("add_done_callback(function, /)\n--\n\n`function(request)` is called when the answer has left, or the "
+                "connection was lost.") },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot request_slots[] = {
+    { Py_tp_doc, (void *)PyDoc_STR("One request. Every attribute is made on first use and then kept.") },
+    { Py_tp_dealloc, request_dealloc },
+    { Py_tp_traverse, request_traverse },
+    { Py_tp_clear, request_clear },
+    { Py_tp_getattro, request_getattro },
+    { Py_tp_repr, request_repr },
+    { Py_tp_getset, request_getset },
+    { Py_tp_methods, request_methods },
+    { 0, NULL },
+};
+
+static PyType_Spec request_spec = {
+    .name = "vivace._engine.Request",
+    .basicsize = sizeof(request_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = request_slots,
+};
+
+int
+request_init(PyObject *module, module_state *state)
+{
+    state->request_type = state_add_type(module, &request_spec, 1);
+    return state->request_type != NULL ? 0 : -1;
+}

@@ -1,0 +1,690 @@
+#include "binding/py_response.h"
+
+#include "core/bytes/ascii.h"
+
+enum parameter { P_TEXT, P_CODE, P_BODY, P_JSON, P_MIME_TYPE, P_ENCODING, P_HEADERS, P_COOKIES, P_STATUS, P_COUNT };
+
+static response_object *
+take(module_state *state, PyTypeObject *type)
+{
+    response_object *self = state->responses;
+    if (VV_LIKELY(self != NULL && type == state->response_type)) {
+        state->responses = (response_object *)self->text; /* the stock is linked through it */
+        state->response_count--;
+        self->text = NULL;
+        /* The type's reference, and the object's own. */
+        Py_SET_REFCNT((PyObject *)self, 1);
+        return self;
+    }
+    return (response_object *)type->tp_alloc(type, 0);
+}
+
+static void
+clear(response_object *self)
+{
+    Py_CLEAR(self->text);
+    Py_CLEAR(self->body);
+    if (VV_UNLIKELY(self->media == VV_MEDIA_OTHER || self->headers != NULL || self->mime_type != NULL ||
+                    self->encoding != NULL)) {
+        Py_CLEAR(self->mime_type);
+        Py_CLEAR(self->encoding);
+        Py_CLEAR(self->headers);
+        Py_CLEAR(self->media_type);
+        Py_CLEAR(self->fields);
+    }
+}
+
+static void
+dealloc(PyObject *object)
+{
+    response_object *self = (response_object *)object;
+    PyTypeObject *type = Py_TYPE(self);
+    clear(self);
+    module_state *state = type->tp_base == &PyBaseObject_Type ? PyType_GetModuleState(type) : NULL;
+    if (state != NULL && state->response_type == type && state->response_count < RESPONSE_STOCK) {
+        self->text = (PyObject *)state->responses;
+        state->responses = self;
+        state->response_count++;
+        return; /* and keeps its reference to the type */
+    }
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+void
+response_free_stock(module_state *state)
+{
+    while (state->responses != NULL) {
+        response_object *self = state->responses;
+        state->responses = (response_object *)self->text;
+        PyTypeObject *type = Py_TYPE(self);
+        type->tp_free((PyObject *)self);
+        Py_DECREF(type);
+    }
+    state->response_count = 0;
+}
+
+/* ---- headers ---------------------------------------------------------------------------------------------------- */
+
+static int
+is_token(vv_span text)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.at[i];
+        int alnum = (unsigned)(c - '0') < 10u || (unsigned)(vv_lower(c) - 'a') < 26u;
+        if (!alnum && (c == 0 || strchr(marks, c) == NULL))
+            return 0;
+    }
+    return text.len > 0;
+}
+
+static int
+is_value(vv_span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((text.at[i] < 0x20 && text.at[i] != '\t') || text.at[i] == 0x7f)
+            return 0;
+    return 1;
+}
+
+/* The bytes of a header value: Latin-1, as every peer reads them. New reference. */
+static PyObject *
+value_bytes(PyObject *name, PyObject *value)
+{
+    PyObject *bytes = PyUnicode_AsLatin1String(value);
+    if (bytes == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_ValueError, "header %R: the value %R has characters beyond Latin-1: encode them first",
+                     name, value);
+    }
+    if (bytes != NULL &&
+        !is_value(vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)))) {
+        PyErr_Format(PyExc_ValueError, "header %R: the value %R has a control character (CR, LF, NUL ...)", name,
+                     value);
+        Py_CLEAR(bytes);
+    }
+    return bytes;
+}
+
+static int
+named(vv_span name, const char *what)
+{
+    return vv_equal_nocase(name, vv_span_text(what));
+}
+
+/* Names that are not just passed on: 1 when `name` was dealt with, 0 when it is to be sent, -1 with an exception. */
+static int
+special_header(response_object *self, vv_span name, PyObject *shown, PyObject *value, int mime_type_given)
+{
+    if (named(name, "content-type")) {
+        if (mime_type_given) {
+            PyErr_SetString(PyExc_ValueError, "Content-Type is given twice: by mime_type or encoding, and in headers");
+            return -1;
+        }
+        PyObject *bytes = value_bytes(shown, value);
+        if (bytes == NULL)
+            return -1;
+        Py_XSETREF(self->media_type, bytes);
+        self->media = VV_MEDIA_OTHER;
+        return 1;
+    }
+    if (named(name, "connection")) {
+        if (PyUnicode_CompareWithASCIIString(value, "close") == 0) {
+            self->close = 1;
+            return 1;
+        }
+        PyErr_SetString(PyExc_ValueError, "header 'Connection' is the engine's: the only value to set is 'close'");
+        return -1;
+    }
+    if (named(name, "content-length") || named(name, "transfer-encoding") || named(name, "date") ||
+        named(name, "keep-alive")) {
+        PyErr_Format(PyExc_ValueError, "header %R is the engine's: leave it out", shown);
+        return -1;
+    }
+    return 0;
+}
+
+/* Adds one checked field to self->headers and to the line buffer. */
+static int
+add_header(response_object *self, PyObject *name, PyObject *value, PyObject *lines, int mime_type_given)
+{
+    if (!PyUnicode_Check(name) || !PyUnicode_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "headers are pairs of str, not (%.80s, %.80s): %R", Py_TYPE(name)->tp_name,
+                     Py_TYPE(value)->tp_name, name);
+        return -1;
+    }
+    vv_span text;
+    if (text_span(name, &text) < 0)
+        return -1;
+    if (!is_token(text)) {
+        PyErr_Format(PyExc_ValueError, "%R is not a header name", name);
+        return -1;
+    }
+    PyObject *pair = PyTuple_Pack(2, name, value);
+    if (pair == NULL || PyList_Append(self->headers, pair) < 0) {
+        Py_XDECREF(pair);
+        return -1;
+    }
+    Py_DECREF(pair);
+    int dealt_with = special_header(self, text, name, value, mime_type_given);
+    if (dealt_with != 0)
+        return dealt_with < 0 ? -1 : 0;
+    PyObject *bytes = value_bytes(name, value);
+    if (bytes == NULL)
+        return -1;
+    PyObject *line = PyBytes_FromFormat("%s: %s\r\n", (const char *)text.at, PyBytes_AS_STRING(bytes));
+    Py_DECREF(bytes);
+    if (line == NULL)
+        return -1;
+    int added = PyList_Append(lines, line);
+    Py_DECREF(line);
+    return added;
+}
+
+static int
+add_headers(response_object *self, PyObject *headers, PyObject *lines, int mime_type_given)
+{
+    PyObject *pairs = PyMapping_Check(headers) && !PyList_Check(headers) && !PyTuple_Check(headers)
+                          ? PyMapping_Items(headers)
+                          : PySequence_List(headers);
+    if (pairs == NULL)
+        return -1;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(pairs); i++) {
+        PyObject *pair = PySequence_Tuple(PyList_GET_ITEM(pairs, i));
+        if (pair == NULL || PyTuple_GET_SIZE(pair) != 2) {
+            if (pair != NULL || PyErr_ExceptionMatches(PyExc_TypeError))
+                PyErr_SetString(PyExc_TypeError, "headers is a mapping or a list of (name, value) pairs");
+            Py_XDECREF(pair);
+            Py_DECREF(pairs);
+            return -1;
+        }
+        int added = add_header(self, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), lines, mime_type_given);
+        Py_DECREF(pair);
+        if (added < 0) {
+            Py_DECREF(pairs);
+            return -1;
+        }
+    }
+    Py_DECREF(pairs);
+    return 0;
+}
+
+/* One Set-Cookie line for each morsel of an http.cookies.SimpleCookie. */
+static int
+add_cookies(response_object *self, PyObject *cookies, PyObject *lines)
+{
+    PyObject *text = PyObject_CallMethod(cookies, "output", "ss", "", "\n");
+    if (text == NULL)
+        return -1;
+    if (!PyUnicode_Check(text)) {
+        Py_DECREF(text);
+        PyErr_SetString(PyExc_TypeError, "cookies is an http.cookies.SimpleCookie");
+        return -1;
+    }
+    PyObject *name = PyUnicode_FromString("Set-Cookie"), *separator = PyUnicode_FromString("\n");
+    PyObject *values = name != NULL && separator != NULL ? PyUnicode_Split(text, separator, -1) : NULL;
+    int result = values != NULL ? 0 : -1;
+    for (Py_ssize_t i = 0; result == 0 && i < PyList_GET_SIZE(values); i++) {
+        PyObject *value = PyObject_CallMethod(PyList_GET_ITEM(values, i), "strip", NULL);
+        if (value == NULL)
+            result = -1;
+        else if (PyUnicode_GET_LENGTH(value) > 0)
+            result = add_header(self, name, value, lines, 0);
+        Py_XDECREF(value);
+    }
+    Py_XDECREF(values);
+    Py_XDECREF(separator);
+    Py_XDECREF(name);
+    Py_DECREF(text);
+    return result;
+}
+
+static int
+join_lines(response_object *self, PyObject *lines)
+{
+    if (PyList_GET_SIZE(lines) == 0)
+        return 0;
+    PyObject *joined = self->fields != NULL ? Py_NewRef(self->fields) : PyBytes_FromStringAndSize(NULL, 0);
+    for (Py_ssize_t i = 0; joined != NULL && i < PyList_GET_SIZE(lines); i++)
+        PyBytes_Concat(&joined, PyList_GET_ITEM(lines, i));
+    if (joined == NULL)
+        return -1;
+    Py_XSETREF(self->fields, joined);
+    return 0;
+}
+
+static int
+set_headers(response_object *self, PyObject *headers, PyObject *cookies, int mime_type_given)
+{
+    PyObject *lines = PyList_New(0);
+    if (lines == NULL)
+        return -1;
+    if (self->headers == NULL)
+        self->headers = PyList_New(0);
+    int result = self->headers != NULL ? 0 : -1;
+    if (result == 0 && headers != NULL)
+        result = add_headers(self, headers, lines, mime_type_given);
+    if (result == 0 && cookies != NULL)
+        result = add_cookies(self, cookies, lines);
+    if (result == 0)
+        result = join_lines(self, lines);
+    Py_DECREF(lines);
+    return result;
+}
+
+/* ---- Response(...) ---------------------------------------------------------------------------------------------- */
+
+static int
+parameter_of(module_state *state, PyObject *name)
+{
+    PyObject *const names[P_COUNT] = { state->name_text,     state->name_code,    state->name_body,
+                                       state->name_json,     state->name_mime_type, state->name_encoding,
+                                       state->name_headers,  state->name_cookies, state->name_status };
+    for (int i = 0; i < P_COUNT; i++)
+        if (names[i] == name)
+            return i;
+    for (int i = 0; i < P_COUNT; i++)
+        if (PyUnicode_Compare(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static int
+collect(module_state *state, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames, PyObject **values)
+{
+    if (nargs > P_STATUS) {
+        PyErr_Format(PyExc_TypeError, "Response() takes at most 8 positional arguments (%zd given)", nargs);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++)
+        values[i] = args[i];
+    Py_ssize_t count = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i); /* borrowed */
+        int at = parameter_of(state, name);
+        if (at < 0 || values[at] != NULL) {
+            PyErr_Format(PyExc_TypeError, at < 0 ? "Response() has no parameter %R" : "Response() got %R twice", name);
+            return -1;
+        }
+        values[at] = args[nargs + i];
+    }
+    for (int i = 0; i < P_COUNT; i++)
+        if (values[i] == Py_None && i != P_JSON)
+            values[i] = NULL;
+    return 0;
+}
+
+static int
+set_status(response_object *self, PyObject *code, PyObject *status)
+{
+    if (code != NULL && status != NULL) {
+        PyErr_SetString(PyExc_TypeError, "code and status are the same thing: give one of them");
+        return -1;
+    }
+    PyObject *given = code != NULL ? code : status;
+    if (given == NULL)
+        return 0;
+    long value = PyLong_AsLong(given);
+    if (value == -1 && PyErr_Occurred())
+        return -1;
+    if (value < 100 || value > 999) {
+        PyErr_Format(PyExc_ValueError, "the status code %ld is not between 100 and 999", value);
+        return -1;
+    }
+    self->status = (uint16_t)value;
+    return 0;
+}
+
+static int
+set_text(response_object *self, PyObject *text, PyObject *encoding)
+{
+    if (!PyUnicode_Check(text)) {
+        PyErr_Format(PyExc_TypeError, "text is a str, not %.80s (bytes go into body)", Py_TYPE(text)->tp_name);
+        return -1;
+    }
+    vv_span span;
+    if (encoding != NULL) {
+        const char *name = PyUnicode_AsUTF8(encoding);
+        if (name == NULL || (self->body = PyUnicode_AsEncodedString(text, name, NULL)) == NULL)
+            return -1;
+    } else if (text_span(text, &span) < 0) {
+        return -1;
+    }
+    self->text = Py_NewRef(text);
+    return 0;
+}
+
+static int
+set_body(response_object *self, PyObject *body)
+{
+    if (PyBytes_CheckExact(body)) {
+        self->body = Py_NewRef(body);
+        return 0;
+    }
+    if (PyUnicode_Check(body) || !PyObject_CheckBuffer(body)) {
+        PyErr_Format(PyExc_TypeError, "body is bytes, not %.80s%s", Py_TYPE(body)->tp_name,
+                     PyUnicode_Check(body) ? " (str goes into text)" : "");
+        return -1;
+    }
+    self->body = PyBytes_FromObject(body);
+    return self->body != NULL ? 0 : -1;
+}
+
+static int
+takes_charset(PyObject *mime_type)
+{
+    Py_ssize_t len;
+    const char *type = PyUnicode_AsUTF8AndSize(mime_type, &len);
+    return type != NULL && (strncmp(type, "text/", 5) == 0 || (len > 5 && strcmp(type + len - 5, "/json") == 0));
+}
+
+/* Content-Type where it is not the default of what is sent. */
+static int
+set_media_type(response_object *self, PyObject *mime_type, PyObject *encoding)
+{
+    static const char *const defaults[] = {
+        [VV_MEDIA_TEXT] = "text/plain", [VV_MEDIA_BYTES] = "application/octet-stream", [VV_MEDIA_JSON] = "application/json",
+        [VV_MEDIA_NONE] = "application/octet-stream",
+    };
+    if ((mime_type != NULL && !PyUnicode_Check(mime_type)) || (encoding != NULL && !PyUnicode_Check(encoding))) {
+        PyErr_SetString(PyExc_TypeError, "mime_type and encoding are str");
+        return -1;
+    }
+    PyObject *type = mime_type != NULL ? Py_NewRef(mime_type) : PyUnicode_FromString(defaults[self->media]);
+    PyObject *name = PyUnicode_FromString("Content-Type"), *shown = NULL;
+    if (type != NULL && name != NULL) {
+        int has_charset = PyUnicode_FindChar(type, ';', 0, PyUnicode_GET_LENGTH(type), 1) >= 0;
+        if (encoding != NULL && !has_charset)
+            shown = PyUnicode_FromFormat("%U; charset=%U", type, encoding);
+        else if (encoding == NULL && self->text != NULL && !has_charset && takes_charset(type))
+            shown = PyUnicode_FromFormat("%U; charset=utf-8", type);
+        else
+            shown = Py_NewRef(type);
+    }
+    self->media_type = shown != NULL ? value_bytes(name, shown) : NULL;
+    self->media = VV_MEDIA_OTHER;
+    self->mime_type = Py_XNewRef(mime_type);
+    self->encoding = Py_XNewRef(encoding);
+    Py_XDECREF(type);
+    Py_XDECREF(name);
+    Py_XDECREF(shown);
+    return self->media_type != NULL ? 0 : -1;
+}
+
+static int
+fill(module_state *state, response_object *self, PyObject **values)
+{
+    PyObject *json = values[P_JSON];
+    if (json == Py_None && (values[P_TEXT] != NULL || values[P_BODY] != NULL))
+        json = NULL; /* Japronto's way of saying nothing */
+    if ((values[P_TEXT] != NULL) + (values[P_BODY] != NULL) + (json != NULL) > 1) {
+        PyErr_SetString(PyExc_TypeError, "Response() takes one of text, body and json");
+        return -1;
+    }
+    if (set_status(self, values[P_CODE], values[P_STATUS]) < 0)
+        return -1;
+    if (values[P_TEXT] != NULL) {
+        self->media = VV_MEDIA_TEXT;
+        if (set_text(self, values[P_TEXT], values[P_ENCODING]) < 0)
+            return -1;
+    } else if (values[P_BODY] != NULL) {
+        self->media = VV_MEDIA_BYTES;
+        if (set_body(self, values[P_BODY]) < 0)
+            return -1;
+    } else if (json != NULL) {
+        self->media = VV_MEDIA_JSON;
+        self->body = PyObject_CallOneArg(state->json_encode, json);
+        if (self->body == NULL)
+            return -1;
+    }
+    int typed = values[P_MIME_TYPE] != NULL || values[P_ENCODING] != NULL;
+    if (typed && set_media_type(self, values[P_MIME_TYPE], values[P_ENCODING]) < 0)
+        return -1;
+    if (values[P_HEADERS] != NULL || values[P_COOKIES] != NULL)
+        return set_headers(self, values[P_HEADERS], values[P_COOKIES], typed);
+    return 0;
+}
+
+PyObject *
+response_make(module_state *state, PyTypeObject *type, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    response_object *self = take(state, type);
+    if (VV_UNLIKELY(self == NULL))
+        return NULL;
+    self->status = 200;
+    self->close = 0;
+    /* Response(text="...") and Response("..."): nine answers of ten. */
+    if (VV_LIKELY(((nargs == 0 && kwnames != NULL && PyTuple_GET_SIZE(kwnames) == 1 &&
+                    PyTuple_GET_ITEM(kwnames, 0) == state->name_text) ||
+                   (nargs == 1 && kwnames == NULL)) &&
+                  PyUnicode_CheckExact(args[0]) && PyUnicode_IS_COMPACT_ASCII(args[0]))) {
+        self->media = VV_MEDIA_TEXT;
+        self->text = Py_NewRef(args[0]);
+        return (PyObject *)self;
+    }
+    self->media = VV_MEDIA_NONE;
+    PyObject *values[P_COUNT] = { NULL }; /* borrowed */
+    if (collect(state, args, nargs, kwnames, values) < 0 || fill(state, self, values) < 0)
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static PyObject *
+response_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    module_state *state = PyType_GetModuleState((PyTypeObject *)type);
+    return response_make(state, (PyTypeObject *)type, args, PyVectorcall_NARGS(nargsf), kwnames);
+}
+
+/* For subclasses, which do not inherit the vectorcall. */
+static PyObject *
+response_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    module_state *state = state_of_type(type);
+    if (state == NULL)
+        return NULL;
+    Py_ssize_t nargs = PyTuple_GET_SIZE(args), count = kwargs != NULL ? PyDict_GET_SIZE(kwargs) : 0;
+    PyObject *kwnames = PyTuple_New(count);
+    PyObject **flat = PyMem_New(PyObject *, nargs + count + 1);
+    PyObject *self = NULL;
+    if (kwnames != NULL && flat != NULL) {
+        for (Py_ssize_t i = 0; i < nargs; i++)
+            flat[i] = PyTuple_GET_ITEM(args, i);
+        Py_ssize_t at = 0, n = 0;
+        PyObject *name, *value;
+        while (kwargs != NULL && PyDict_Next(kwargs, &at, &name, &value)) {
+            PyTuple_SET_ITEM(kwnames, n, Py_NewRef(name));
+            flat[nargs + n++] = value;
+        }
+        self = response_make(state, type, flat, nargs, count > 0 ? kwnames : NULL);
+    }
+    PyMem_Free(flat);
+    Py_XDECREF(kwnames);
+    return self;
+}
+
+int
+response_reply(response_object *self, vv_reply *reply)
+{
+    reply->status = self->status;
+    reply->media = self->media;
+    reply->close = self->close;
+    reply->fields = vv_span_of(NULL, 0);
+    if (VV_LIKELY(self->text != NULL && self->body == NULL)) {
+        if (text_span(self->text, &reply->body) < 0)
+            return -1;
+    } else if (self->body != NULL) {
+        reply->body = vv_span_of(PyBytes_AS_STRING(self->body), (size_t)PyBytes_GET_SIZE(self->body));
+    } else {
+        reply->body = vv_span_of(NULL, 0);
+    }
+    if (VV_UNLIKELY(self->media == VV_MEDIA_OTHER))
+        reply->media_type = vv_span_of(PyBytes_AS_STRING(self->media_type), (size_t)PyBytes_GET_SIZE(self->media_type));
+    if (VV_UNLIKELY(self->fields != NULL))
+        reply->fields = vv_span_of(PyBytes_AS_STRING(self->fields), (size_t)PyBytes_GET_SIZE(self->fields));
+    return 0;
+}
+
+/* ---- attributes ------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+or_none(PyObject *value)
+{
+    return Py_NewRef(value != NULL ? value : Py_None);
+}
+
+static PyObject *
+get_code(PyObject *self, void *closure)
+{
+    return PyLong_FromLong(((response_object *)self)->status);
+}
+
+static PyObject *
+get_text(PyObject *self, void *closure)
+{
+    return or_none(((response_object *)self)->text);
+}
+
+/* The bytes that will be sent. */
+static PyObject *
+get_body(PyObject *object, void *closure)
+{
+    response_object *self = (response_object *)object;
+    if (self->body == NULL && self->text != NULL)
+        return PyUnicode_AsUTF8String(self->text);
+    return or_none(self->body);
+}
+
+static PyObject *
+get_mime_type(PyObject *object, void *closure)
+{
+    response_object *self = (response_object *)object;
+    if (self->mime_type != NULL)
+        return Py_NewRef(self->mime_type);
+    switch (self->media) {
+    case VV_MEDIA_TEXT:
+        return PyUnicode_FromString("text/plain");
+    case VV_MEDIA_BYTES:
+        return PyUnicode_FromString("application/octet-stream");
+    case VV_MEDIA_JSON:
+        return PyUnicode_FromString("application/json");
+    case VV_MEDIA_OTHER:
+        return PyUnicode_DecodeLatin1(PyBytes_AS_STRING(self->media_type), PyBytes_GET_SIZE(self->media_type), NULL);
+    default:
+        Py_RETURN_NONE;
+    }
+}
+
+static PyObject *
+get_encoding(PyObject *object, void *closure)
+{
+    response_object *self = (response_object *)object;
+    if (self->encoding == NULL && self->media == VV_MEDIA_TEXT)
+        return PyUnicode_FromString("utf-8");
+    return or_none(self->encoding);
+}
+
+static PyObject *
+get_headers(PyObject *object, void *closure)
+{
+    response_object *self = (response_object *)object;
+    return self->headers != NULL ? PySequence_List(self->headers) : PyList_New(0);
+}
+
+/* set_cookie(name, value="", **attributes): a SimpleCookie of one morsel, rendered at once. */
+static PyObject *
+set_cookie(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = { "name", "value", "max_age", "expires", "path", "domain", "secure", "httponly", "samesite", NULL };
+    static const char *const attributes[] = { "max-age", "expires", "path", "domain", "secure", "httponly", "samesite" };
+    PyObject *name, *value = NULL, *given[7] = { NULL };
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|U$OOOOOOO:set_cookie", names, &name, &value, &given[0], &given[1],
+                                     &given[2], &given[3], &given[4], &given[5], &given[6]))
+        return NULL;
+    PyObject *cookies = PyImport_ImportModule("http.cookies"), *cookie = NULL, *morsel = NULL, *empty = NULL;
+    PyObject *slash = PyUnicode_FromString("/");
+    int result = -1;
+    if (cookies != NULL && slash != NULL)
+        cookie = PyObject_CallMethod(cookies, "SimpleCookie", NULL);
+    if (cookie != NULL && (empty = PyUnicode_FromString("")) != NULL &&
+        PyObject_SetItem(cookie, name, value != NULL ? value : empty) == 0)
+        morsel = PyObject_GetItem(cookie, name);
+    if (morsel != NULL) {
+        if (given[2] == NULL)
+            given[2] = slash;
+        result = 0;
+        for (int i = 0; result == 0 && i < 7; i++) {
+            if (given[i] == NULL || given[i] == Py_None || given[i] == Py_False)
+                continue;
+            PyObject *key = PyUnicode_FromString(attributes[i]);
+            result = key != NULL ? PyObject_SetItem(morsel, key, given[i]) : -1;
+            Py_XDECREF(key);
+        }
+        if (result == 0)
+            result = set_headers((response_object *)object, NULL, cookie, 0);
+    }
+    Py_XDECREF(slash);
+    Py_XDECREF(empty);
+    Py_XDECREF(morsel);
+    Py_XDECREF(cookie);
+    Py_XDECREF(cookies);
+    if (result < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+response_repr(PyObject *object)
+{
+    response_object *self = (response_object *)object;
+    PyObject *type = get_mime_type(object, NULL);
+    PyObject *text = type != NULL ? PyUnicode_FromFormat("<Response %d %S>", (int)self->status, type) : NULL;
+    Py_XDECREF(type);
+    return text;
+}
+
+static PyGetSetDef response_getset[] = {
+    { "code", get_code, NULL, PyDoc_STR("The status code (RFC 9110 section 15)."), NULL },
+    { "status", get_code, NULL, PyDoc_STR("The same as code."), NULL },
+    { "text", get_text, NULL, PyDoc_STR("The text given, or None."), NULL },
+    { "body", get_body, NULL, PyDoc_STR("The bytes that are sent, or None."), NULL },
+    { "mime_type", get_mime_type, NULL, PyDoc_STR("The media type (RFC 9110 section 8.3), or None without a body."), NULL },
+    { "encoding", get_encoding, NULL, PyDoc_STR("The charset, or None."), NULL },
+    { "headers", get_headers, NULL, PyDoc_STR("A new list of the (name, value) pairs given."), NULL },
+    { NULL, NULL, NULL, NULL, NULL },
+};
+
+static PyMethodDef response_methods[] = {
+    { "set_cookie", (PyCFunction)(void (*)(void))set_cookie, METH_VARARGS | METH_KEYWORDS,
+      PyDoc_STR("set_cookie(name, value='', *, max_age=None, expires=None, path='/', domain=None, secure=False, "
+                "httponly=False, samesite=None)\n--\n\nAdds a Set-Cookie field (RFC 6265 section 4.1).") },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot response_slots[] = {
+    { Py_tp_doc, (void *)PyDoc_STR("An answer. May be kept and returned many times.") },
+    { Py_tp_new, response_new },
+    { Py_tp_dealloc, dealloc },
+    { Py_tp_repr, response_repr },
+    { Py_tp_getset, response_getset },
+    { Py_tp_methods, response_methods },
+    { 0, NULL },
+};
+
+static PyType_Spec response_spec = {
+    .name = "vivace._engine.Response",
+    .basicsize = sizeof(response_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = response_slots,
+};
+
+int
+response_init(PyObject *module, module_state *state)
+{
+    state->response_type = state_add_type(module, &response_spec, 1);
+    if (state->response_type == NULL)
+        return -1;
+    state->response_type->tp_vectorcall = response_vectorcall;
+    return 0;
+}

@@ -1,0 +1,764 @@
+#include "binding/py_selector.h"
+
+#include <math.h>
+
+#include "binding/py_server.h"
+
+enum { EVENT_READ = 1, EVENT_WRITE = 2 }; /* selectors.EVENT_READ ... are the same numbers as VV_WATCH_... */
+
+/* ---- contexts --------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+fresh_context(selector_object *self)
+{
+    return self->base_len == 0 ? PyContext_New() : PyContext_Copy(self->base);
+}
+
+static int
+capture_base(selector_object *self)
+{
+    PyObject *base = PyContext_CopyCurrent();
+    if (base == NULL)
+        return -1;
+    Py_ssize_t len = PyObject_Size(base);
+    if (len < 0) {
+        Py_DECREF(base);
+        return -1;
+    }
+    Py_XSETREF(self->base, base);
+    self->base_len = len;
+    return 0;
+}
+
+int
+selector_enter(selector_object *self)
+{
+    self->ran = 1;
+    if (VV_LIKELY(self->entered))
+        return 0;
+    if (self->context == NULL) {
+        if (self->base == NULL && capture_base(self) < 0)
+            return -1;
+        self->context = fresh_context(self);
+        if (self->context == NULL)
+            return -1;
+    }
+    if (PyContext_Enter(self->context) < 0)
+        return -1;
+    self->entered = 1;
+    return 0;
+}
+
+void
+selector_leave(selector_object *self)
+{
+    if (!self->entered)
+        return;
+    self->entered = 0;
+    if (PyContext_Exit(self->context) < 0)
+        PyErr_WriteUnraisable(self->context);
+}
+
+void
+selector_wash(selector_object *self)
+{
+    /* An empty context that is still empty was not touched. One that had variables may have had them changed. */
+    if (VV_LIKELY(self->base_len == 0 && self->context != NULL && PyObject_Size(self->context) == 0))
+        return;
+    selector_leave(self);
+    Py_CLEAR(self->context);
+    if (PyErr_Occurred())
+        PyErr_Clear();
+}
+
+PyObject *
+selector_give_context(selector_object *self)
+{
+    selector_leave(self);
+    PyObject *context = self->context;
+    self->context = NULL;
+    return context != NULL ? context : fresh_context(self);
+}
+
+void
+selector_fail(selector_object *self)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyObject *value = PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(value, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+#endif
+    if (self->failure == NULL)
+        self->failure = value;
+    else
+        Py_XDECREF(value);
+}
+
+static int
+raise_failure(selector_object *self)
+{
+    if (VV_LIKELY(self->failure == NULL))
+        return 0;
+    PyObject *failure = self->failure;
+    self->failure = NULL;
+    PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
+    Py_DECREF(failure);
+    return -1;
+}
+
+/* ---- asyncio's descriptors -------------------------------------------------------------------------------------- */
+
+static int
+is_open(selector_object *self)
+{
+    if (self->loop != NULL)
+        return 1;
+    PyErr_SetString(PyExc_RuntimeError, "the selector is closed");
+    return 0;
+}
+
+/* The descriptor of a file object, as an int object. Like the standard selectors, a file object that was closed after
+ * it was registered is still found. New reference, or NULL with ValueError. */
+static PyObject *
+descriptor_of(selector_object *self, PyObject *fileobj)
+{
+    int fd = PyObject_AsFileDescriptor(fileobj);
+    if (fd >= 0)
+        return PyLong_FromLong(fd);
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *number, *key, *found = NULL;
+    Py_ssize_t at = 0;
+    while (self->keys != NULL && PyDict_Next(self->keys, &at, &number, &key)) {
+        PyObject *its = PyObject_GetAttr(key, self->state->name_fileobj);
+        if (its == fileobj)
+            found = Py_NewRef(number);
+        Py_XDECREF(its);
+        if (found != NULL)
+            break;
+    }
+    if (found != NULL) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+        return found;
+    }
+    PyErr_Restore(type, value, traceback);
+    if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_ValueError, "Invalid file object: %R", fileobj);
+    }
+    return NULL;
+}
+
+/* New reference to the key, NULL with KeyError (or ValueError). */
+static PyObject *
+find_key(selector_object *self, PyObject *fileobj)
+{
+    PyObject *number = descriptor_of(self, fileobj);
+    if (number == NULL)
+        return NULL;
+    PyObject *key = self->keys != NULL ? PyDict_GetItemWithError(self->keys, number) : NULL; /* borrowed */
+    Py_DECREF(number);
+    if (key == NULL && !PyErr_Occurred())
+        PyErr_Format(PyExc_KeyError, "%R is not registered", fileobj);
+    return Py_XNewRef(key);
+}
+
+static int
+check_events(int events)
+{
+    if (events != 0 && (events & ~(EVENT_READ | EVENT_WRITE)) == 0)
+        return 0;
+    PyErr_Format(PyExc_ValueError, "Invalid events: %d", events);
+    return -1;
+}
+
+static PyObject *
+watch(selector_object *self, PyObject *fileobj, PyObject *number, int events, PyObject *data)
+{
+    PyObject *key = PyObject_CallFunction(self->state->selector_key, "OOiO", fileobj, number, events, data);
+    if (key == NULL)
+        return NULL;
+    int fd = (int)PyLong_AsLong(number);
+    if (vv_loop_watch(self->loop, fd, (unsigned)events) != VV_OK) {
+        Py_DECREF(key);
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    if (PyDict_SetItem(self->keys, number, key) < 0)
+        Py_CLEAR(key);
+    return key;
+}
+
+static PyObject *
+selector_register(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = { "fileobj", "events", "data", NULL };
+    selector_object *self = (selector_object *)object;
+    PyObject *fileobj, *data = Py_None;
+    int events;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|O:register", names, &fileobj, &events, &data) ||
+        check_events(events) < 0 || !is_open(self))
+        return NULL;
+    PyObject *number = descriptor_of(self, fileobj), *key = NULL;
+    if (number == NULL)
+        return NULL;
+    int known = PyDict_Contains(self->keys, number);
+    if (known > 0)
+        PyErr_Format(PyExc_KeyError, "%R (FD %R) is already registered", fileobj, number);
+    else if (known == 0)
+        key = watch(self, fileobj, number, events, data);
+    Py_DECREF(number);
+    return key;
+}
+
+static PyObject *
+selector_unregister(PyObject *object, PyObject *fileobj)
+{
+    selector_object *self = (selector_object *)object;
+    PyObject *number = descriptor_of(self, fileobj);
+    if (number == NULL)
+        return NULL;
+    PyObject *key = find_key(self, fileobj);
+    if (key != NULL) {
+        (void)!vv_loop_watch(self->loop, (int)PyLong_AsLong(number), 0);
+        if (PyDict_DelItem(self->keys, number) < 0)
+            Py_CLEAR(key);
+    }
+    Py_DECREF(number);
+    return key;
+}
+
+static PyObject *
+selector_modify(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = { "fileobj", "events", "data", NULL };
+    selector_object *self = (selector_object *)object;
+    PyObject *fileobj, *data = Py_None;
+    int events;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|O:modify", names, &fileobj, &events, &data) ||
+        check_events(events) < 0 || !is_open(self))
+        return NULL;
+    PyObject *old = find_key(self, fileobj), *key = NULL;
+    if (old == NULL)
+        return NULL;
+    PyObject *number = PyObject_GetAttr(old, self->state->name_fd);
+    PyObject *registered = PyObject_GetAttr(old, self->state->name_fileobj);
+    if (number != NULL && registered != NULL)
+        key = watch(self, registered, number, events, data);
+    Py_XDECREF(number);
+    Py_XDECREF(registered);
+    Py_DECREF(old);
+    return key;
+}
+
+static PyObject *
+selector_get_key(PyObject *object, PyObject *fileobj)
+{
+    selector_object *self = (selector_object *)object;
+    if (self->keys == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "Selector is closed");
+        return NULL;
+    }
+    return find_key(self, fileobj);
+}
+
+static PyObject *
+selector_get_map(PyObject *object, PyObject *unused)
+{
+    selector_object *self = (selector_object *)object;
+    return Py_NewRef(self->map != NULL ? self->map : Py_None);
+}
+
+static void
+on_ready(void *self_, int fd, unsigned events)
+{
+    selector_object *self = self_;
+    PyObject *number = PyLong_FromLong(fd), *pair = NULL;
+    PyObject *key = number != NULL ? PyDict_GetItemWithError(self->keys, number) : NULL; /* borrowed */
+    if (key != NULL && self->ready == NULL)
+        self->ready = PyList_New(0);
+    if (key != NULL && self->ready != NULL)
+        pair = Py_BuildValue("(OI)", key, events);
+    if (pair != NULL)
+        (void)PyList_Append(self->ready, pair);
+    Py_XDECREF(pair);
+    Py_XDECREF(number);
+    if (PyErr_Occurred())
+        selector_fail(self);
+}
+
+/* ---- select ----------------------------------------------------------------------------------------------------- */
+
+static void
+flush_servers(selector_object *self)
+{
+    for (server_object *at = self->servers; at != NULL; at = at->next)
+        vv_server_flush(at->server);
+}
+
+static int
+servers_next_ms(const selector_object *self, int ms)
+{
+    for (const server_object *at = self->servers; at != NULL; at = at->next) {
+        int next = vv_server_next_ms(at->server);
+        if (next >= 0 && (ms < 0 || next < ms))
+            ms = next;
+    }
+    return ms;
+}
+
+/* One turn: wait, then serve. How many events there were, or -1 with an exception. */
+static int
+turn(selector_object *self, int timeout_ms)
+{
+    int count;
+    flush_servers(self);
+    int ms = timeout_ms == 0 ? 0 : servers_next_ms(self, timeout_ms);
+    if (ms == 0) {
+        count = vv_loop_wait(self->loop, 0);
+    } else {
+        PyThreadState *thread = PyEval_SaveThread();
+        count = vv_loop_wait(self->loop, ms);
+        PyEval_RestoreThread(thread);
+    }
+    if (VV_UNLIKELY(count < 0)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    for (server_object *at = self->servers; at != NULL; at = at->next)
+        vv_server_turn(at->server);
+    if (count > 0)
+        vv_loop_dispatch(self->loop);
+    else if (PyErr_CheckSignals() < 0) /* what wakes a wait without an event */
+        return -1;
+    selector_leave(self);
+    flush_servers(self);
+    return raise_failure(self) < 0 ? -1 : count;
+}
+
+static Py_ssize_t
+scheduled_count(const selector_object *self)
+{
+    PyObject *timers = PyObject_GetAttr(self->pyloop, self->state->name__scheduled);
+    Py_ssize_t count = timers != NULL ? PyObject_Size(timers) : -1;
+    Py_XDECREF(timers);
+    PyErr_Clear();
+    return count;
+}
+
+/* Whether the application has given asyncio something to do. */
+static int
+has_work(const selector_object *self, Py_ssize_t scheduled)
+{
+    if (self->queue == NULL || PyObject_Size(self->queue) != 0 || scheduled_count(self) != scheduled)
+        return 1;
+    PyObject *stopping = PyObject_GetAttr(self->pyloop, self->state->name__stopping);
+    int stops = stopping != Py_False;
+    Py_XDECREF(stopping);
+    PyErr_Clear();
+    return stops;
+}
+
+/* Turns until there is something for asyncio to do, or the time is up. */
+static int
+turns(selector_object *self, double timeout)
+{
+    if (timeout == 0.0 || self->pyloop == NULL)
+        return turn(self, timeout < 0 ? -1 : (int)ceil(timeout * 1e3)) < 0 ? -1 : 0;
+
+    Py_ssize_t scheduled = scheduled_count(self);
+    int64_t deadline = timeout < 0 ? INT64_MAX : vv_loop_clock_ns() + (int64_t)(timeout * 1e9);
+    for (;;) {
+        int ms = -1;
+        if (timeout > 0) {
+            int64_t left = deadline - vv_loop_clock_ns();
+            if (left <= 0)
+                return 0;
+            ms = left > 86400000000000 ? 86400000 : (int)((left + 999999) / 1000000);
+        }
+        self->ran = 0;
+        if (turn(self, ms) < 0)
+            return -1;
+        if (self->ready != NULL || (self->ran && has_work(self, scheduled)))
+            return 0;
+    }
+}
+
+static PyObject *
+selector_select(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
+{
+    selector_object *self = (selector_object *)object;
+    double timeout = -1;
+    if (nargs > 1) {
+        PyErr_SetString(PyExc_TypeError, "select() takes one timeout");
+        return NULL;
+    }
+    if (nargs == 1 && args[0] != Py_None) {
+        timeout = PyFloat_AsDouble(args[0]);
+        if (timeout == -1.0 && PyErr_Occurred())
+            return NULL;
+        if (!(timeout > 0))
+            timeout = 0;
+    }
+    if (!is_open(self))
+        return NULL;
+    if (self->selecting) {
+        PyErr_SetString(PyExc_RuntimeError, "the event loop is running already: a handler cannot run it again");
+        return NULL;
+    }
+    self->selecting = 1;
+    int result = turns(self, timeout);
+    self->selecting = 0;
+    PyObject *ready = self->ready;
+    self->ready = NULL;
+    if (result < 0)
+        Py_CLEAR(ready);
+    else if (ready == NULL)
+        ready = PyList_New(0);
+    return ready;
+}
+
+/* Under another loop: what is ready, now. */
+static PyObject *
+selector_poll(PyObject *object, PyObject *unused)
+{
+    PyObject *zero = PyLong_FromLong(0), *ready = NULL;
+    if (zero != NULL)
+        ready = selector_select(object, &zero, 1);
+    Py_XDECREF(zero);
+    if (ready == NULL)
+        return NULL;
+    Py_DECREF(ready);
+    Py_RETURN_NONE;
+}
+
+void
+selector_nudge(selector_object *self)
+{
+    if (!self->selecting && (self->pyloop == NULL || self->queue == NULL))
+        flush_servers(self);
+}
+
+/* ---- the object ------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+selector_attach(PyObject *object, PyObject *pyloop)
+{
+    selector_object *self = (selector_object *)object;
+    Py_XSETREF(self->pyloop, Py_NewRef(pyloop));
+    Py_XSETREF(self->queue, PyObject_GetAttr(pyloop, self->state->name__ready));
+    if (self->queue == NULL)
+        PyErr_Clear(); /* not one of asyncio's own loops: poll() serves it */
+#if PY_VERSION_HEX < 0x030E0000
+    /* Until 3.13 current_task() finds the task by the loop's hash, which is where LoopBase comes in. */
+    if (PyObject_TypeCheck(pyloop, self->state->loop_base_type)) {
+        ((loop_base_object *)pyloop)->selector = self;
+        self->exact_task = 1;
+    }
+#endif
+    Py_RETURN_NONE;
+}
+
+static void
+detach_loop(selector_object *self)
+{
+    if (self->pyloop != NULL && self->exact_task)
+        ((loop_base_object *)self->pyloop)->selector = NULL;
+    self->exact_task = 0;
+    Py_CLEAR(self->queue);
+    Py_CLEAR(self->pyloop);
+}
+
+static PyObject *
+selector_close(PyObject *object, PyObject *unused)
+{
+    selector_object *self = (selector_object *)object;
+    if (self->selecting) {
+        PyErr_SetString(PyExc_RuntimeError, "the selector is serving: stop the loop first");
+        return NULL;
+    }
+    while (self->servers != NULL) {
+        server_object *server = self->servers;
+        self->servers = server->next;
+        vv_server_free(server->server);
+        server->server = NULL;
+    }
+    vv_loop_close(self->loop);
+    self->loop = NULL;
+    detach_loop(self);
+    Py_CLEAR(self->keys);
+    Py_CLEAR(self->map);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+selector_fileno(PyObject *object, PyObject *unused)
+{
+    selector_object *self = (selector_object *)object;
+    return is_open(self) ? PyLong_FromLong(vv_loop_fd(self->loop)) : NULL;
+}
+
+static PyObject *
+selector_get_io(PyObject *object, void *closure)
+{
+    selector_object *self = (selector_object *)object;
+    return is_open(self) ? PyUnicode_FromString(vv_loop_name(self->loop)) : NULL;
+}
+
+typedef struct map_object {
+    PyObject_HEAD
+    selector_object *selector; /* borrowed: the selector clears it */
+} map_object;
+
+static PyObject *
+selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = { "io", NULL };
+    const char *io = "auto";
+    module_state *state = state_of_type(type);
+    if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|s:Selector", names, &io))
+        return NULL;
+    if (strcmp(io, "auto") != 0 && strcmp(io, "epoll") != 0) {
+        PyErr_Format(PyExc_ValueError, "unknown io back-end \"%s\": use auto or epoll", io);
+        return NULL;
+    }
+    selector_object *self = (selector_object *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->state = state;
+    vv_loop_events events = { .self = self, .on_ready = on_ready };
+    if (vv_loop_open(&self->loop, VV_LOOP_AUTO, &events) != VV_OK) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->keys = PyDict_New();
+    self->map = state->selector_map_type->tp_alloc(state->selector_map_type, 0);
+    if (self->keys == NULL || self->map == NULL)
+        Py_CLEAR(self);
+    else
+        ((map_object *)self->map)->selector = self;
+    return (PyObject *)self;
+}
+
+static int
+selector_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    selector_object *self = (selector_object *)object;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->keys);
+    Py_VISIT(self->map);
+    Py_VISIT(self->ready);
+    Py_VISIT(self->pyloop);
+    Py_VISIT(self->queue);
+    Py_VISIT(self->failure);
+    Py_VISIT(self->base);
+    Py_VISIT(self->context);
+    return 0;
+}
+
+static int
+selector_clear(PyObject *object)
+{
+    selector_object *self = (selector_object *)object;
+    if (self->map != NULL)
+        ((map_object *)self->map)->selector = NULL;
+    detach_loop(self);
+    Py_CLEAR(self->keys);
+    Py_CLEAR(self->map);
+    Py_CLEAR(self->ready);
+    Py_CLEAR(self->failure);
+    Py_CLEAR(self->base);
+    Py_CLEAR(self->context);
+    return 0;
+}
+
+static void
+selector_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    selector_clear(object);
+    vv_loop_close(((selector_object *)object)->loop);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyGetSetDef selector_getset[] = {
+    { "io", selector_get_io, NULL, PyDoc_STR("The name of the I/O back-end in use."), NULL },
+    { NULL, NULL, NULL, NULL, NULL },
+};
+
+#define KEYWORDS(function) (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS
+
+static PyMethodDef selector_methods[] = {
+    { "register", KEYWORDS(selector_register), PyDoc_STR("register(fileobj, events, data=None)\n--\n\nAs selectors.BaseSelector.register.") },
+    { "unregister", selector_unregister, METH_O, PyDoc_STR("unregister(fileobj)\n--\n\nAs selectors.BaseSelector.unregister.") },
+    { "modify", KEYWORDS(selector_modify), PyDoc_STR("modify(fileobj, events, data=None)\n--\n\nAs selectors.BaseSelector.modify.") },
+    { "select", (PyCFunction)(void (*)(void))selector_select, METH_FASTCALL, PyDoc_STR("select(timeout=None, /)\n--\n\nServes HTTP until a registered descriptor is ready or the loop has work; [(key, events), ...].") },
+    { "poll", selector_poll, METH_NOARGS, PyDoc_STR("poll()\n--\n\nServes what is ready, without waiting.") },
+    { "get_key", selector_get_key, METH_O, PyDoc_STR("get_key(fileobj)\n--\n\nAs selectors.BaseSelector.get_key.") },
+    { "get_map", selector_get_map, METH_NOARGS, PyDoc_STR("get_map()\n--\n\nAs selectors.BaseSelector.get_map.") },
+    { "attach", selector_attach, METH_O, PyDoc_STR("attach(loop)\n--\n\nNames the loop that handlers' tasks are made on.") },
+    { "fileno", selector_fileno, METH_NOARGS, PyDoc_STR("fileno()\n--\n\nReadable when poll() has something to serve.") },
+    { "close", selector_close, METH_NOARGS, PyDoc_STR("close()\n--\n\nCloses servers and connections.") },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot selector_slots[] = {
+    { Py_tp_doc, (void *)PyDoc_STR("The engine as asyncio's selector.") },
+    { Py_tp_new, selector_new },
+    { Py_tp_dealloc, selector_dealloc },
+    { Py_tp_traverse, selector_traverse },
+    { Py_tp_clear, selector_clear },
+    { Py_tp_getset, selector_getset },
+    { Py_tp_methods, selector_methods },
+    { 0, NULL },
+};
+
+static PyType_Spec selector_spec = {
+    .name = "vivace._engine.Selector",
+    .basicsize = sizeof(selector_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = selector_slots,
+};
+
+/* ---- get_map() -------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+map_keys(PyObject *object)
+{
+    selector_object *selector = ((map_object *)object)->selector;
+    if (selector == NULL || selector->keys == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the selector is closed");
+        return NULL;
+    }
+    return selector->keys;
+}
+
+static Py_ssize_t
+map_length(PyObject *object)
+{
+    PyObject *keys = map_keys(object); /* borrowed */
+    return keys != NULL ? PyDict_GET_SIZE(keys) : -1;
+}
+
+static PyObject *
+map_subscript(PyObject *object, PyObject *fileobj)
+{
+    return map_keys(object) != NULL ? find_key(((map_object *)object)->selector, fileobj) : NULL;
+}
+
+static PyObject *
+map_iter(PyObject *object)
+{
+    PyObject *keys = map_keys(object); /* borrowed */
+    return keys != NULL ? PyObject_GetIter(keys) : NULL;
+}
+
+static int
+map_contains(PyObject *object, PyObject *fileobj)
+{
+    PyObject *key = map_subscript(object, fileobj);
+    if (key == NULL && (PyErr_ExceptionMatches(PyExc_KeyError) || PyErr_ExceptionMatches(PyExc_ValueError))) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_XDECREF(key);
+    return key != NULL ? 1 : -1;
+}
+
+static PyObject *
+map_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1 || nargs > 2) {
+        PyErr_SetString(PyExc_TypeError, "get() takes a file object and a default");
+        return NULL;
+    }
+    PyObject *key = map_subscript(object, args[0]);
+    if (key == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
+        PyErr_Clear();
+        return Py_NewRef(nargs == 2 ? args[1] : Py_None);
+    }
+    return key;
+}
+
+static PyObject *
+map_view(PyObject *object, PyObject *kind)
+{
+    PyObject *keys = map_keys(object); /* borrowed */
+    return keys != NULL ? PyObject_CallMethodNoArgs(keys, kind) : NULL;
+}
+
+static PyObject *
+map_dict_keys(PyObject *object, PyObject *unused)
+{
+    PyObject *name = PyUnicode_FromString("keys"), *view = name != NULL ? map_view(object, name) : NULL;
+    Py_XDECREF(name);
+    return view;
+}
+
+static PyObject *
+map_dict_values(PyObject *object, PyObject *unused)
+{
+    PyObject *name = PyUnicode_FromString("values"), *view = name != NULL ? map_view(object, name) : NULL;
+    Py_XDECREF(name);
+    return view;
+}
+
+static PyObject *
+map_dict_items(PyObject *object, PyObject *unused)
+{
+    PyObject *name = PyUnicode_FromString("items"), *view = name != NULL ? map_view(object, name) : NULL;
+    Py_XDECREF(name);
+    return view;
+}
+
+static void
+map_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef map_methods[] = {
+    { "get", (PyCFunction)(void (*)(void))map_get, METH_FASTCALL, NULL },
+    { "keys", map_dict_keys, METH_NOARGS, NULL },
+    { "values", map_dict_values, METH_NOARGS, NULL },
+    { "items", map_dict_items, METH_NOARGS, NULL },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot map_slots[] = {
+    { Py_tp_doc, (void *)PyDoc_STR("The descriptors registered with a Selector: file object to SelectorKey.") },
+    { Py_tp_dealloc, map_dealloc },
+    { Py_tp_iter, map_iter },
+    { Py_tp_methods, map_methods },
+    { Py_mp_length, map_length },
+    { Py_mp_subscript, map_subscript },
+    { Py_sq_contains, map_contains },
+    { 0, NULL },
+};
+
+static PyType_Spec map_spec = {
+    .name = "vivace._engine.SelectorMap",
+    .basicsize = sizeof(map_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = map_slots,
+};
+
+int
+selector_init(PyObject *module, module_state *state)
+{
+    state->selector_type = state_add_type(module, &selector_spec, 1);
+    state->selector_map_type = state_add_type(module, &map_spec, 0);
+    return state->selector_type != NULL && state->selector_map_type != NULL ? 0 : -1;
+}

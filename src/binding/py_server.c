@@ -1,0 +1,286 @@
+#include "binding/py_server.h"
+
+static int
+limit_value(PyObject *value, const char *name, double scale, double most, double *out)
+{
+    *out = PyFloat_AsDouble(value);
+    if (*out == -1.0 && PyErr_Occurred())
+        return -1;
+    *out *= scale;
+    if (!(*out >= 0 && *out <= most)) {
+        PyErr_Format(PyExc_ValueError, "%s is out of range: %R", name, value);
+        return -1;
+    }
+    return 0;
+}
+
+/* X(keyword, field, factor to the field's unit, the most that is allowed in that unit) */
+#define LIMIT_KEYWORDS(X)                                                                                              \
+    X(limit_head_bytes, limit_head_bytes, 1, 65535) X(limit_header_fields, limit_header_fields, 1, 10000)              \
+    X(limit_body_bytes, limit_body_bytes, 1, 1e15) X(limit_pipeline, limit_pipeline, 1, 60000)                         \
+    X(limit_output_bytes, limit_output_bytes, 1, 1e12) X(limit_connections, limit_connections, 1, 1e7)                 \
+    X(timeout_head, timeout_head_ms, 1000, 4e9) X(timeout_body, timeout_body_ms, 1000, 4e9)                            \
+    X(timeout_keep_alive, timeout_keep_alive_ms, 1000, 4e9) X(timeout_write, timeout_write_ms, 1000, 4e9)
+
+static int
+set_limit(vv_limits *limits, PyObject *name, PyObject *value)
+{
+    double number;
+#define X(keyword, field, scale, most)                                                                                 \
+    if (PyUnicode_CompareWithASCIIString(name, #keyword) == 0) {                                                       \
+        if (limit_value(value, #keyword, scale, most, &number) < 0)                                                    \
+            return -1;                                                                                                 \
+        limits->field = (__typeof__(limits->field))number;                                                             \
+        return 0;                                                                                                      \
+    }
+    LIMIT_KEYWORDS(X)
+#undef X
+    PyErr_Format(PyExc_TypeError, "Server() has no limit %R", name);
+    return -1;
+}
+
+static int
+read_limits(PyObject *kwargs, vv_limits *limits)
+{
+    PyObject *name, *value;
+    Py_ssize_t at = 0;
+    *limits = vv_limits_default();
+    while (kwargs != NULL && PyDict_Next(kwargs, &at, &name, &value))
+        if (set_limit(limits, name, value) < 0)
+            return -1;
+    if (limits->limit_head_bytes < 64 || limits->limit_pipeline < 1 || limits->limit_connections < 1) {
+        PyErr_SetString(PyExc_ValueError,
+                        "limit_head_bytes must be at least 64, limit_pipeline and limit_connections at least 1");
+        return -1;
+    }
+    return 0;
+}
+
+static int
+open_server(server_object *self, const vv_limits *limits)
+{
+    PyObject *wants = PyObject_GetAttr(self->app, self->state->name__wants_not_found);
+    int wants_unrouted = wants != NULL ? PyObject_IsTrue(wants) : -1;
+    Py_XDECREF(wants);
+    if (wants_unrouted < 0)
+        return -1;
+    if (vv_router_compile(self->routes->router) != VV_OK) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->routes->in_use = 1;
+    vv_app app = app_table(self, wants_unrouted);
+    if (vv_server_new(&self->server, self->selector->loop, &app, self->routes->router, limits) != VV_OK) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->next = self->selector->servers;
+    self->selector->servers = self;
+    return 0;
+}
+
+static PyObject *
+server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    module_state *state = state_of_type(type);
+    PyObject *selector, *app, *routes;
+    vv_limits limits;
+    if (state == NULL || !PyArg_ParseTuple(args, "O!OO!:Server", state->selector_type, &selector, &app,
+                                           state->routes_type, &routes))
+        return NULL;
+    if (read_limits(kwargs, &limits) < 0)
+        return NULL;
+    if (((selector_object *)selector)->loop == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the selector is closed");
+        return NULL;
+    }
+    server_object *self = (server_object *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->state = state;
+    self->selector = (selector_object *)Py_NewRef(selector);
+    self->app = Py_NewRef(app);
+    self->routes = (routes_object *)Py_NewRef(routes);
+    self->on_exception = PyObject_GetAttr(app, state->name__handle_exception);
+    self->on_refused = self->on_exception != NULL ? PyObject_GetAttr(app, state->name__refused) : NULL;
+    if (self->on_refused == NULL || open_server(self, &limits) < 0)
+        Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static void
+leave_selector(server_object *self)
+{
+    server_object **at = self->selector != NULL ? &self->selector->servers : NULL;
+    while (at != NULL && *at != NULL && *at != self)
+        at = &(*at)->next;
+    if (at != NULL && *at == self)
+        *at = self->next;
+}
+
+static void
+close_server(server_object *self)
+{
+    if (self->server == NULL)
+        return;
+    vv_server *server = self->server;
+    leave_selector(self);
+    self->server = NULL;
+    vv_server_free(server);
+}
+
+static int
+server_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    server_object *self = (server_object *)object;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->selector);
+    Py_VISIT(self->app);
+    Py_VISIT(self->routes);
+    Py_VISIT(self->on_exception);
+    Py_VISIT(self->on_refused);
+    return 0;
+}
+
+static int
+server_clear(PyObject *object)
+{
+    server_object *self = (server_object *)object;
+    close_server(self);
+    Py_CLEAR(self->request);
+    Py_CLEAR(self->on_exception);
+    Py_CLEAR(self->on_refused);
+    Py_CLEAR(self->app);
+    Py_CLEAR(self->routes);
+    Py_CLEAR(self->selector);
+    return 0;
+}
+
+static void
+server_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    server_clear(object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static vv_server *
+opened(PyObject *object)
+{
+    vv_server *server = ((server_object *)object)->server;
+    if (server == NULL)
+        PyErr_SetString(PyExc_RuntimeError, "the server is closed");
+    return server;
+}
+
+static PyObject *
+server_listen(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = { "fd", "shared", NULL };
+    int fd, shared = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|$p:listen", names, &fd, &shared))
+        return NULL;
+    vv_server *server = opened(object);
+    if (server == NULL)
+        return NULL;
+    switch (vv_server_listen(server, fd, shared)) {
+    case VV_OK:
+        Py_RETURN_NONE;
+    case VV_E_NO_MEMORY:
+        return PyErr_NoMemory();
+    default:
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+}
+
+static PyObject *
+server_stop_listening(PyObject *object, PyObject *unused)
+{
+    if (((server_object *)object)->server != NULL)
+        vv_server_stop_listening(((server_object *)object)->server);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+server_drain(PyObject *object, PyObject *unused)
+{
+    server_object *self = (server_object *)object;
+    if (self->server != NULL) {
+        vv_server_drain(self->server);
+        if (!self->selector->selecting)
+            vv_server_flush(self->server);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+server_abort(PyObject *object, PyObject *unused)
+{
+    server_object *self = (server_object *)object;
+    size_t count = 0;
+    if (self->server != NULL) {
+        count = vv_server_abort(self->server);
+        if (!self->selector->selecting)
+            vv_server_flush(self->server);
+    }
+    return PyLong_FromSize_t(count);
+}
+
+static PyObject *
+get_connections(PyObject *object, void *closure)
+{
+    vv_server *server = ((server_object *)object)->server;
+    return PyLong_FromSize_t(server != NULL ? vv_server_connections(server) : 0);
+}
+
+static PyObject *
+get_requests(PyObject *object, void *closure)
+{
+    vv_server *server = ((server_object *)object)->server;
+    return PyLong_FromUnsignedLongLong(server != NULL ? vv_server_requests(server) : 0);
+}
+
+static PyGetSetDef server_getset[] = {
+    { "connections", get_connections, NULL, PyDoc_STR("Open connections."), NULL },
+    { "requests", get_requests, NULL, PyDoc_STR("Requests handed to the application so far."), NULL },
+    { NULL, NULL, NULL, NULL, NULL },
+};
+
+static PyMethodDef server_methods[] = {
+    { "listen", (PyCFunction)(void (*)(void))server_listen, METH_VARARGS | METH_KEYWORDS,
+      PyDoc_STR("listen(fd, *, shared=False)\n--\n\nAccepts on a bound, listening, non-blocking socket, which stays the "
+                "caller's. shared: other processes wait on it too.") },
+    { "stop_listening", server_stop_listening, METH_NOARGS, PyDoc_STR("stop_listening()\n--\n\nAccepts no more.") },
+    { "drain", server_drain, METH_NOARGS,
+      PyDoc_STR("drain()\n--\n\nCloses idle connections now, the others when the requests in flight are answered.") },
+    { "abort", server_abort, METH_NOARGS,
+      PyDoc_STR("abort()\n--\n\nCloses every connection now; returns how many were cut.") },
+    { NULL, NULL, 0, NULL },
+};
+
+static PyType_Slot server_slots[] = {
+    { Py_tp_doc, (void *)PyDoc_STR("A listening HTTP server on a Selector.") },
+    { Py_tp_new, server_new },
+    { Py_tp_dealloc, server_dealloc },
+    { Py_tp_traverse, server_traverse },
+    { Py_tp_clear, server_clear },
+    { Py_tp_getset, server_getset },
+    { Py_tp_methods, server_methods },
+    { 0, NULL },
+};
+
+static PyType_Spec server_spec = {
+    .name = "vivace._engine.Server",
+    .basicsize = sizeof(server_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = server_slots,
+};
+
+int
+server_init(PyObject *module, module_state *state)
+{
+    state->server_type = state_add_type(module, &server_spec, 1);
+    return state->server_type != NULL ? 0 : -1;
+}

@@ -1,0 +1,44 @@
+/* Server: a vv_server with a Python application on it.
+ *
+ * py_server.c is the Python type, py_app.c what the engine calls (vv_app), py_coroutine.c what becomes of coroutines.
+ */
+#ifndef VV_BINDING_PY_SERVER_H
+#define VV_BINDING_PY_SERVER_H
+
+#include "binding/py_request.h"
+#include "binding/py_routes.h"
+#include "binding/py_selector.h"
+#include "binding/py_state.h"
+#include "core/server/server.h"
+
+typedef struct server_object {
+    PyObject_HEAD
+    module_state *state;       /* borrowed from the module, which the type holds */
+    selector_object *selector; /* owned */
+    PyObject *app;             /* owned */
+    routes_object *routes;     /* owned */
+    PyObject *on_exception;    /* owned: app._handle_exception */
+    PyObject *on_refused;      /* owned: app._refused */
+    vv_server *server;         /* owned; NULL once closed */
+    request_object *request;   /* owned; the one that is recycled from request to request; may be NULL */
+    struct server_object *next; /* borrowed: the selector's list */
+} server_object;
+
+/* py_app.c */
+vv_app app_table(server_object *self, int wants_unrouted);
+
+/* Answers with what a handler returned; steals the reference to `result`, which may be NULL (an exception is set). */
+void app_answer(server_object *self, request_object *request, PyObject *result);
+
+/* Puts the answer off, if it is not already: the connection holds the request until it is answered or lost. */
+void request_hold(request_object *request);
+
+/* Ends the use of a request after Python has returned: recycles or detaches it. Steals the reference. */
+void request_release(server_object *self, request_object *request);
+
+/* py_coroutine.c: runs a coroutine's first step at once; steals both references. */
+void coroutine_drive(server_object *self, request_object *request, PyObject *coroutine);
+/* The client of a pending coroutine has gone: its task is cancelled. */
+void coroutine_on_gone(PyObject *pending);
+
+#endif

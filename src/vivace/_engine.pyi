@@ -1,0 +1,246 @@
+"""The engine: what is written in C. Users meet `Request`, `Response` and the multi-mappings; the rest serves `vivace`."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http.cookies import SimpleCookie
+from typing import Any, final, overload
+
+from vivace.app import Application
+from vivace.routing import Route
+
+__all__: list[str]
+
+ISA: str
+"""The instruction set in use: "base", "avx2" or "avx512"."""
+IO_BACKENDS: tuple[str, ...]
+"""The I/O back-ends that this build and this kernel offer, best first: ("epoll",)."""
+
+@final
+class Selector:
+    """The engine as asyncio's selector: `select` waits in the kernel, serves every HTTP socket in C, and hands back
+    the descriptors that asyncio itself registered. Give it to `asyncio.SelectorEventLoop`, then call `attach(loop)`.
+    """
+
+    def __init__(self, io: str = "auto") -> None:
+        """Raises ValueError for an unknown back-end, OSError when the kernel refuses."""
+    @property
+    def io(self) -> str: ...
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Names the loop that this selector belongs to (handlers' tasks are made on it)."""
+    def poll(self) -> None:
+        """Serves what is ready without waiting: for use under another loop's `add_reader(selector.fileno(), ...)`."""
+    def fileno(self) -> int: ...
+    def register(self, fileobj: Any, events: int, data: Any = None) -> Any: ...
+    def unregister(self, fileobj: Any) -> Any: ...
+    def modify(self, fileobj: Any, events: int, data: Any = None) -> Any: ...
+    def select(self, timeout: float | None = None) -> list[tuple[Any, int]]: ...
+    def get_key(self, fileobj: Any) -> Any: ...
+    def get_map(self) -> Mapping[Any, Any] | None: ...
+    def close(self) -> None: ...
+
+class LoopBase:
+    """First base of `vivace.loop.EngineLoop`: lets `asyncio.current_task()` find the task of a handler whose
+    coroutine runs its first step without one."""
+
+@final
+class Server:
+    """A listening HTTP server on a Selector."""
+
+    def __init__(
+        self,
+        selector: Selector,
+        app: Application,
+        routes: Routes,
+        *,
+        limit_head_bytes: int = 32768,
+        limit_header_fields: int = 100,
+        limit_body_bytes: int = 16777216,
+        limit_pipeline: int = 128,
+        limit_output_bytes: int = 262144,
+        limit_connections: int = 10000,
+        timeout_head: float = 10.0,
+        timeout_body: float = 30.0,
+        timeout_keep_alive: float = 75.0,
+        timeout_write: float = 30.0,
+    ) -> None: ...
+    def listen(self, fd: int) -> None:
+        """Accepts on a bound, listening, non-blocking socket (borrowed; the caller keeps it open)."""
+    def stop_listening(self) -> None:
+        """Accepts no more; the sockets stay open (they belong to the caller)."""
+    def drain(self) -> None:
+        """Graceful end: idle connections close at once, the others after the answers of requests in flight, which say
+        `Connection: close`."""
+    def abort(self) -> int:
+        """Closes every connection now; returns how many were cut."""
+    @property
+    def connections(self) -> int: ...
+    @property
+    def requests(self) -> int:
+        """Requests handed to the application so far."""
+
+@final
+class Routes:
+    """The compiled table of routes (C). `add` may raise ValueError with one line that says what to do."""
+
+    def __init__(self) -> None: ...
+    def add(
+        self,
+        pattern: str,
+        methods: tuple[str, ...],
+        handler: Callable[..., Any],
+        positional: tuple[str | None, ...],
+        keywords: tuple[str, ...],
+        coroutine: bool,
+        route: Route,
+    ) -> tuple[tuple[str, str], ...]:
+        """Adds a route.
+
+        methods     upper-case names; empty: any method
+        positional  what each positional argument of the handler is: None for the request, else a path parameter's name
+        keywords    path parameters passed by keyword after them (keyword-only ones, or all the rest for **kwargs)
+        coroutine   the handler is an `async def`
+        route       what `request.route` gives
+
+        Returns the pattern's placeholders as (name, type) pairs, type being "plain", "str", "int", "float", "uuid" or
+        "path". Raises ValueError for a malformed pattern, a conflict, or a parameter the pattern does not have.
+        """
+    @staticmethod
+    def placeholders(pattern: str) -> tuple[tuple[str, str], ...]:
+        """The (name, type) pairs of a pattern. ValueError if it is malformed."""
+    def match(self, method: str, path: str) -> tuple[Route | None, dict[str, Any], tuple[str, ...]]:
+        """For tools and tests: the route, its converted parameters, and the methods that the path allows."""
+
+class Headers(Mapping[str, str]):
+    """A request's header fields: a multi-mapping in the order sent; look-ups in any case (RFC 9110 section 5.1)."""
+
+    def __getitem__(self, name: str) -> str: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def get(self, name: str, default: Any = None, /) -> Any: ...
+    def getall(self, name: str, /) -> list[str]: ...
+    def multi_items(self) -> list[tuple[str, str]]: ...
+
+class MultiDict(Mapping[str, Any]):
+    """An ordered multi-mapping: `[...]` and `get` give the first value, `getall` all of them."""
+
+    def __init__(self, pairs: Iterable[tuple[str, Any]] = ()) -> None: ...
+    def __getitem__(self, name: str) -> Any: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def get(self, name: str, default: Any = None, /) -> Any: ...
+    def getall(self, name: str, /) -> list[Any]: ...
+    def multi_items(self) -> list[tuple[str, Any]]: ...
+
+class Response:
+    """An answer. May be kept and returned many times.
+
+    text       str, sent as `encoding` (utf-8), text/plain
+    code       100 to 999 (200); `status` is its second name
+    body       bytes, application/octet-stream
+    json       anything msgspec can encode, application/json
+    mime_type  replaces the default type; encoding the charset parameter
+    headers    a mapping or a list of (name, value) pairs of str
+    cookies    an http.cookies.SimpleCookie
+
+    Raises TypeError or ValueError: more than one of text, body and json; a status that is none; CR, LF or NUL in a
+    header; a header that is the engine's (Content-Length, Transfer-Encoding, Date, Connection other than "close").
+    """
+
+    def __init__(
+        self,
+        text: str | None = None,
+        code: int | None = None,
+        body: bytes | bytearray | memoryview | None = None,
+        json: Any = ...,
+        mime_type: str | None = None,
+        encoding: str | None = None,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        cookies: SimpleCookie | None = None,
+        *,
+        status: int | None = None,
+    ) -> None: ...
+    @property
+    def code(self) -> int: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def body(self) -> bytes | None: ...
+    @property
+    def mime_type(self) -> str | None: ...
+    @property
+    def encoding(self) -> str | None: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+    @property
+    def cookies(self) -> SimpleCookie | None: ...
+    def set_cookie(
+        self,
+        name: str,
+        value: str = "",
+        *,
+        max_age: int | None = None,
+        expires: str | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = None,
+    ) -> None: ...
+
+@final
+class Request:
+    """One request. Every attribute is made on first use and then kept; keeping the request itself is always safe."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def raw_path(self) -> str: ...
+    @property
+    def query_string(self) -> str | None: ...
+    @property
+    def query(self) -> MultiDict: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def cookies(self) -> dict[str, str]: ...
+    @property
+    def body(self) -> bytes | None: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def json(self) -> Any: ...
+    @property
+    def mime_type(self) -> str | None: ...
+    @property
+    def encoding(self) -> str | None: ...
+    @property
+    def keep_alive(self) -> bool: ...
+    @property
+    def match_dict(self) -> dict[str, Any]: ...
+    @property
+    def route(self) -> Route | None: ...
+    @property
+    def remote_addr(self) -> str | None: ...
+    @property
+    def hostname(self) -> str | None: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def app(self) -> Application: ...
+    @property
+    def state(self) -> Any: ...
+    @property
+    def extra(self) -> dict[str, Any]: ...
+    @property
+    def transport(self) -> Any: ...
+    Response: type[Response]
+    def add_done_callback(self, function: Callable[[Request], Any], /) -> None:
+        """`function(request)` is called when the answer has left, or the connection was lost."""
