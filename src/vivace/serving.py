@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ __all__ = ["ExitStatus", "Running", "complain", "running", "serve"]
 _log = logging.getLogger("vivace")
 
 _LOOK = 0.01  # seconds between two looks at the connections that are left
+_ECHO = 0.25  # seconds in which a second signal is the first one, passed on by a wrapper (timeout, npm) as well
 _POLL = 0.25  # seconds: under a loop that is not ours, the longest that the engine's own timers wait
 
 
@@ -215,6 +217,7 @@ class _Signals:
 
     def __init__(self) -> None:
         self.caught: int | None = None
+        self._caught_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._stop = asyncio.Event()
@@ -241,10 +244,13 @@ class _Signals:
         await self._stop.wait()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
         if self.caught is not None:
+            if now - self._caught_at < _ECHO:
+                return
             complain(f"stopped at once by a second signal ({signal.Signals(number).name})", ExitStatus.INTERNAL)
             os._exit(128 + number)
-        self.caught = number
+        self.caught, self._caught_at = number, now
         self._loop.call_soon_threadsafe(self._begin_stop, number)
 
     def _begin_stop(self, number: int) -> None:

@@ -93,11 +93,29 @@ def test_a_second_signal_ends_at_once(script, path, loop):
     assert process.popen.stdout.readline() == "in\n"
     process.signal(signal.SIGTERM)
     with pytest.raises(TimeoutError):
-        wait(process, 0.3)
+        wait(process, 0.5)
     process.signal(signal.SIGINT)
     status, out, err = process.end()
     assert (status, out) == (128 + signal.SIGINT, "")
     assert "second signal (SIGINT)" in err
+
+
+def test_a_signal_that_comes_twice_at_once_counts_once(script):
+    process = script("app.run(port=0)", SLEEP="0.3")
+    process.ready()
+    client = process.client()
+    client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert process.popen.stdout.readline() == "in\n"
+    process.signal(signal.SIGTERM)
+    wait_until_caught(process)
+    process.signal(signal.SIGTERM)
+    assert client.answer().text == "slow"
+    client.close()
+    assert process.end()[0] == 0
+
+
+def wait_until_caught(process):
+    assert "stopping" in process.popen.stderr.readline()
 
 
 def wait(process, seconds):
