@@ -22,14 +22,6 @@ enum {
     SAW_UPGRADE_TOKEN = 1 << 21, /* "upgrade" in Connection */
 };
 
-/* One field value (or authority) within its head. */
-typedef struct place {
-    const uint8_t *head; /* borrowed */
-    size_t at, len;
-    size_t end;           /* of the bytes that may be read       */
-    uint64_t first_stops; /* the map `host` of the head's first block */
-} place;
-
 /* Words of a name or value, in the byte order of this CPU: compared with words of a literal, which the compiler
  * folds. Letters are compared in lower case; in tokens no other byte becomes a letter by | 0x20. */
 VV_INLINE uint16_t
@@ -192,20 +184,21 @@ is_port(const uint8_t *colon, const uint8_t *end)
 
 /* The same with escapes or an address in brackets. */
 static VV_COLD int
-is_odd_authority(place host)
+is_odd_authority(const uint8_t *at, size_t len)
 {
-    const uint8_t *at = host.head + host.at, *end = at + host.len;
     size_t name = 0;
 
+    if (len == 0)
+        return 0;
     if (*at == '[') {
-        name = ip6_literal(at + 1, host.len - 1);
+        name = ip6_literal(at + 1, len - 1);
         if (name == 0)
             return 0;
         name++;
     } else {
-        while (name < host.len && at[name] != ':') {
+        while (name < len && at[name] != ':') {
             if (at[name] == '%') {
-                if (host.len - name < 3 || !is_hex(at[name + 1]) || !is_hex(at[name + 2]))
+                if (len - name < 3 || !is_hex(at[name + 1]) || !is_hex(at[name + 2]))
                     return 0;
                 name += 3;
                 continue;
@@ -215,32 +208,42 @@ is_odd_authority(place host)
             name++;
         }
     }
-    return name > 0 && (name == host.len || is_port(at + name, end));
+    return name > 0 && (name == len || is_port(at + name, at + len));
 }
 
-/* uri-host [ ":" port ], not empty. Its bytes are looked up in the head's own blocks, as everything else. */
+/* The same, wherever it is. */
 static VV_NOINLINE int
-is_authority(place host)
+is_far_authority(const uint8_t *head, size_t at, size_t len, size_t end)
 {
-    size_t at = host.at, end = host.at + host.len;
-    while (at < end) {
-        uint64_t stops = host.first_stops;
-        if (VV_UNLIKELY(at >= 64))
-            stops = vv_lanes_host_at(host.head, at & ~(size_t)63, host.end);
-        stops >>= at & 63;
-        if (VV_LIKELY(stops != 0)) {
-            at += (size_t)__builtin_ctzll(stops);
+    size_t stop = at, host_end = at + len;
+    while (stop < host_end) {
+        uint64_t stops = vv_lanes_host_at(head, stop & ~(size_t)63, end) >> (stop & 63);
+        if (stops != 0) {
+            stop += (size_t)__builtin_ctzll(stops);
             break;
         }
-        at = (at | 63) + 1;
+        stop = (stop | 63) + 1;
     }
-    if (host.len == 0)
-        return 0;
-    if (at >= end)
+    if (stop > at && (stop >= host_end || is_port(head + stop, head + host_end)))
         return 1;
-    if (VV_LIKELY(at > host.at && is_port(host.head + at, host.head + end)))
+    return is_odd_authority(head + at, len);
+}
+
+/* uri-host [ ":" port ], not empty.
+ *
+ *   end          of the bytes of `head` that may be read
+ *   first_stops  the map `host` of the head's first block, in which a host usually lies
+ */
+VV_INLINE int
+is_authority(const uint8_t *head, size_t at, size_t len, size_t end, uint64_t first_stops)
+{
+    uint64_t stops = at < 64 ? first_stops >> at : 0;
+    if (VV_UNLIKELY(stops == 0))
+        return is_far_authority(head, at, len, end);
+    size_t name = (size_t)__builtin_ctzll(stops);
+    if (VV_LIKELY(name > 0 && len > 0 && (name >= len || is_port(head + at + name, head + at + len))))
         return 1;
-    return is_odd_authority(host);
+    return is_odd_authority(head + at, len);
 }
 
 /* ── Content-Length, Transfer-Encoding ────────────────────────────────────────────────────────────────────────── */

@@ -100,8 +100,7 @@ odd_target(vv_http1_request *req, const uint8_t *head, size_t end, uint64_t host
     *facts |= VV_REQUEST_HAS_HOST;
     if (memchr(target + host, '%', req->path_len) == NULL)
         *facts &= ~(uint32_t)VV_REQUEST_ESCAPED; /* it was one of the authority's */
-    place authority = {head, req->host_at, req->host_len, end, host_stops};
-    return is_authority(authority) ? VV_OK : VV_E_TARGET;
+    return is_authority(head, req->host_at, req->host_len, end, host_stops) ? VV_OK : VV_E_TARGET;
 }
 
 /* A field whose length and first four letters are those of one that matters; the rest of its name decides. */
@@ -348,8 +347,7 @@ PARSE(vv_span in, size_t seen, const vv_http1_limits *limits, vv_field *fields, 
 
         if (name_len <= NAME_OF_FRAMING_MAX && lower4(head + line) == framing_letters(name_len)) {
             if (VV_LIKELY(name_len == 4)) {
-                place host = {head, value, value_len, end, first.host};
-                if (VV_UNLIKELY((facts & SAW_HOST) != 0 || !is_authority(host))) {
+                if (VV_UNLIKELY((facts & SAW_HOST) != 0 || !is_authority(head, value, value_len, end, first.host))) {
                     int absent = value_len == 0 && req->minor == 0 && (facts & SAW_HOST) == 0;
                     if (!absent) {
                         status = VV_E_HOST;

@@ -53,6 +53,7 @@ vv_lanes_map(__mmask64 mask)
 VV_INLINE vv_lanes
 vv_lanes_classify(__m512i bytes)
 {
+    __asm__("" : "+v"(bytes)); /* one load: most cross a cache line */
     /* The look-up takes 7 bits of each byte as its index. */
     __m512i found = _mm512_permutex2var_epi8(vv_lanes_table(VV_LANES_LOW), bytes, vv_lanes_table(VV_LANES_HIGH));
     /* 0xf8: found | (bytes & 0x80) */
