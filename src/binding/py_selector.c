@@ -319,7 +319,13 @@ static int
 turn(selector_object *self, int timeout_ms)
 {
     int count;
+    self->ran = 0;
     flush_servers(self);
+    if (VV_UNLIKELY(self->ran)) {
+        /* A connection that had waited for room went on, and handlers ran: asyncio may have work before we wait. */
+        selector_leave(self);
+        timeout_ms = 0;
+    }
     int ms = timeout_ms == 0 ? 0 : servers_next_ms(self, timeout_ms);
     if (ms == 0) {
         count = vv_loop_wait(self->loop, 0);
@@ -383,7 +389,6 @@ turns(selector_object *self, double timeout)
                 return 0;
             ms = left > 86400000000000 ? 86400000 : (int)((left + 999999) / 1000000);
         }
-        self->ran = 0;
         if (turn(self, ms) < 0)
             return -1;
         if (self->ready != NULL || (self->ran && has_work(self, scheduled)))

@@ -214,7 +214,8 @@ end_behind(vv_conn *conn)
     vv_exchange *queued = conn->first;
     conn->first = conn->last = NULL;
     vv_conn_last(conn);
-    conn->flags |= VV_CONN_LINGERS;
+    if (queued != NULL || conn->in != NULL)
+        conn->flags |= VV_CONN_LINGERS;
     drop_list(conn, &queued);
 }
 

@@ -90,7 +90,8 @@ vv_server_drain(vv_server *server)
     vv_conn *conn = server->conns;
     while (count-- > 0) {
         vv_conn *next = conn->next;
-        if (conn->phase == VV_CONN_OPEN && vv_conn_is_idle(conn) && (conn->flags & VV_CONN_SERVING) == 0) {
+        int idle = conn->phase == VV_CONN_OPEN && vv_conn_is_idle(conn) && (conn->flags & VV_CONN_SERVING) == 0;
+        if (idle || conn->phase == VV_CONN_LINGERING) {
             vv_conn_close(conn);
         } else if (conn->phase == VV_CONN_OPEN && conn->in == NULL) {
             vv_conn_last(conn); /* what it still owes is its last */
