@@ -148,8 +148,9 @@ framing_letters(size_t name_len)
 VV_INLINE uint16_t
 flags_of(uint32_t facts, unsigned minor)
 {
-    uint32_t kept = facts & SAW_KEEP_ALIVE;
-    if (!(facts & SAW_CLOSE) && (minor == 1 || kept))
+    if (VV_LIKELY((facts & (SAW_CLOSE | SAW_KEEP_ALIVE | SAW_UPGRADE | SAW_UPGRADE_TOKEN)) == 0))
+        return (uint16_t)(facts | minor); /* the version's default: VV_REQUEST_KEEP_ALIVE is 1 */
+    if (!(facts & SAW_CLOSE) && (minor == 1 || (facts & SAW_KEEP_ALIVE)))
         facts |= VV_REQUEST_KEEP_ALIVE;
     if ((facts & SAW_UPGRADE) && (facts & SAW_UPGRADE_TOKEN) && minor == 1)
         facts |= VV_REQUEST_UPGRADE;
