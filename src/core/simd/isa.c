@@ -6,26 +6,26 @@
 atomic_uchar vv_isa_now = VV_ISA_COUNT;
 
 /* One function per name that meson may list. __builtin_cpu_supports also asks whether the operating system
- * saves the registers. Any CPU with BMI2 has LZCNT. */
+ * saves the registers. Any CPU with BMI2 has LZCNT. A build may list fewer names. */
 #if defined(__x86_64__) || defined(__i386__)
 #define SUPPORTS(feature) __builtin_cpu_supports(feature)
 #else
 #define SUPPORTS(feature) 0
 #endif
 
-static inline int
+static inline __attribute__((unused)) int
 runs_base(void)
 {
     return 1;
 }
 
-static inline int
+static inline __attribute__((unused)) int
 runs_avx2(void)
 {
     return SUPPORTS("avx2") && SUPPORTS("bmi") && SUPPORTS("bmi2") && SUPPORTS("popcnt");
 }
 
-static inline int
+static inline __attribute__((unused)) int
 runs_avx512(void)
 {
     return runs_avx2() && SUPPORTS("avx512f") && SUPPORTS("avx512bw") && SUPPORTS("avx512vl") && SUPPORTS("avx512vbmi");
