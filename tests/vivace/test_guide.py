@@ -40,7 +40,7 @@ def curl_commands(text):
     for command in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         line, _, output = command.partition("\n")
         if line.startswith("curl "):
-            yield line, output
+            yield line, output.rstrip("\n") + "\n"
 
 
 CURL = argparse.ArgumentParser(prog="curl")
@@ -85,6 +85,5 @@ def test_the_page_is_true(page, part, serve):
     served = serve(module.app)
     for command, wanted in commands:
         got = curl(served.client(), command).rstrip("\n") + "\n"
-        wanted = wanted.rstrip("\n") + "\n"
         same = doctest.OutputChecker().check_output(wanted, got, doctest.ELLIPSIS)
         assert same, f"{page.name}: $ {command}\n--- the page says\n{wanted}--- the answer is\n{got}"
