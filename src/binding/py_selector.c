@@ -314,41 +314,6 @@ servers_next_ms(const selector_object *self, int ms)
     return ms;
 }
 
-/* One turn: wait, then serve. How many events there were, or -1 with an exception. */
-static int
-turn(selector_object *self, int timeout_ms)
-{
-    int count;
-    self->ran = 0;
-    flush_servers(self);
-    if (VV_UNLIKELY(self->ran)) {
-        /* A connection that had waited for room went on, and handlers ran: asyncio may have work before we wait. */
-        selector_leave(self);
-        timeout_ms = 0;
-    }
-    int ms = timeout_ms == 0 ? 0 : servers_next_ms(self, timeout_ms);
-    if (ms == 0) {
-        count = vv_loop_wait(self->loop, 0);
-    } else {
-        PyThreadState *thread = PyEval_SaveThread();
-        count = vv_loop_wait(self->loop, ms);
-        PyEval_RestoreThread(thread);
-    }
-    if (VV_UNLIKELY(count < 0)) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        return -1;
-    }
-    for (server_object *at = self->servers; at != NULL; at = at->next)
-        vv_server_turn(at->server);
-    if (count > 0)
-        vv_loop_dispatch(self->loop);
-    else if (PyErr_CheckSignals() < 0) /* what wakes a wait without an event */
-        return -1;
-    selector_leave(self);
-    flush_servers(self);
-    return raise_failure(self) < 0 ? -1 : count;
-}
-
 static Py_ssize_t
 scheduled_count(const selector_object *self)
 {
@@ -372,12 +337,51 @@ has_work(const selector_object *self, Py_ssize_t scheduled)
     return stops;
 }
 
+/* One turn: wait, then serve. `scheduled`: how many timers asyncio had when select() began. 0, or -1 with an
+ * exception. */
+static int
+turn(selector_object *self, int timeout_ms, Py_ssize_t scheduled)
+{
+    int count;
+    flush_servers(self);
+    int ms = timeout_ms == 0 ? 0 : servers_next_ms(self, timeout_ms);
+    /* A connection that could go on after its answers had left may have called handlers just now. */
+    if (ms != 0 && (self->failure != NULL || (self->ran && (self->pyloop == NULL || has_work(self, scheduled)))))
+        ms = 0;
+    if (ms == 0) {
+        count = vv_loop_wait(self->loop, 0);
+    } else {
+        selector_leave(self);
+        PyThreadState *thread = PyEval_SaveThread();
+        count = vv_loop_wait(self->loop, ms);
+        PyEval_RestoreThread(thread);
+    }
+    if (VV_UNLIKELY(count < 0)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        selector_leave(self);
+        return -1;
+    }
+    for (server_object *at = self->servers; at != NULL; at = at->next)
+        vv_server_turn(at->server);
+    if (count > 0)
+        vv_loop_dispatch(self->loop);
+    flush_servers(self);
+    selector_leave(self);
+    /* Requests that never reach Python must not keep a Ctrl-C from it. */
+    if (VV_UNLIKELY(PyErr_CheckSignals() < 0))
+        return -1;
+    return raise_failure(self);
+}
+
 /* Turns until there is something for asyncio to do, or the time is up. */
 static int
 turns(selector_object *self, double timeout)
 {
+    if (timeout > 86400)
+        timeout = 86400; /* what asyncio asks for at most; coming back early is no mistake */
+    self->ran = 0;
     if (timeout == 0.0 || self->pyloop == NULL)
-        return turn(self, timeout < 0 ? -1 : (int)ceil(timeout * 1e3)) < 0 ? -1 : 0;
+        return turn(self, timeout < 0 ? -1 : (int)ceil(timeout * 1e3), 0);
 
     Py_ssize_t scheduled = scheduled_count(self);
     int64_t deadline = timeout < 0 ? INT64_MAX : vv_loop_clock_ns() + (int64_t)(timeout * 1e9);
@@ -387,12 +391,13 @@ turns(selector_object *self, double timeout)
             int64_t left = deadline - vv_loop_clock_ns();
             if (left <= 0)
                 return 0;
-            ms = left > 86400000000000 ? 86400000 : (int)((left + 999999) / 1000000);
+            ms = (int)((left + 999999) / 1000000);
         }
-        if (turn(self, ms) < 0)
+        if (turn(self, ms, scheduled) < 0)
             return -1;
         if (self->ready != NULL || (self->ran && has_work(self, scheduled)))
             return 0;
+        self->ran = 0;
     }
 }
 
