@@ -114,6 +114,11 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 #define X(object) Py_VISIT(state->object);
     EACH_OBJECT(X)
 #undef X
+    /* Recycled objects are ours alone, and each holds its type. */
+    for (unsigned i = state->response_count; i > 0; i--)
+        Py_VISIT(state->response_type);
+    for (unsigned i = state->request_count; i > 0; i--)
+        Py_VISIT(state->request_type);
     return 0;
 }
 

@@ -214,30 +214,25 @@ add_headers(response_object *self, PyObject *headers, PyObject *lines, int mime_
 static int
 add_cookies(response_object *self, PyObject *cookies, PyObject *lines)
 {
-    PyObject *text = PyObject_CallMethod(cookies, "output", "ss", "", "\n");
-    if (text == NULL)
-        return -1;
-    if (!PyUnicode_Check(text)) {
-        Py_DECREF(text);
-        PyErr_SetString(PyExc_TypeError, "cookies is an http.cookies.SimpleCookie");
-        return -1;
-    }
-    PyObject *name = PyUnicode_FromString("Set-Cookie"), *separator = PyUnicode_FromString("\n");
-    PyObject *values = name != NULL && separator != NULL ? PyUnicode_Split(text, separator, -1) : NULL;
-    int result = values != NULL ? 0 : -1;
-    for (Py_ssize_t i = 0; result == 0 && i < PyList_GET_SIZE(values); i++) {
-        PyObject *value = PyObject_CallMethod(PyList_GET_ITEM(values, i), "strip", NULL);
-        if (value == NULL)
-            result = -1;
-        else if (PyUnicode_GET_LENGTH(value) > 0)
-            result = add_header(self, name, value, lines, 0);
+    PyObject *name = PyUnicode_FromString("Set-Cookie");
+    PyObject *morsels = name != NULL ? PyObject_CallMethod(cookies, "values", NULL) : NULL;
+    PyObject *each = morsels != NULL ? PyObject_GetIter(morsels) : NULL;
+    PyObject *morsel;
+    while (each != NULL && (morsel = PyIter_Next(each)) != NULL) {
+        PyObject *value = PyObject_CallMethod(morsel, "OutputString", NULL);
+        if (value != NULL)
+            (void)add_header(self, name, value, lines, 0);
         Py_XDECREF(value);
+        Py_DECREF(morsel);
+        if (PyErr_Occurred())
+            break;
     }
-    Py_XDECREF(values);
-    Py_XDECREF(separator);
+    Py_XDECREF(each);
+    Py_XDECREF(morsels);
     Py_XDECREF(name);
-    Py_DECREF(text);
-    return result;
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_SetString(PyExc_TypeError, "cookies is an http.cookies.SimpleCookie");
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 static int

@@ -450,31 +450,29 @@ selector_poll(PyObject *object, PyObject *unused)
 }
 
 void
+selector_flush(selector_object *self)
+{
+    if (self->selecting)
+        return;
+    self->selecting = 1; /* done callbacks run on the way: nothing may be closed under our feet */
+    flush_servers(self);
+    self->selecting = 0;
+    selector_leave(self);
+}
+
+void
 selector_nudge(selector_object *self)
 {
-    if (!self->selecting && (self->pyloop == NULL || self->queue == NULL))
-        flush_servers(self);
+    if (self->pyloop == NULL || self->queue == NULL)
+        selector_flush(self);
 }
 
 /* ---- the object ------------------------------------------------------------------------------------------------- */
 
-static PyObject *
-selector_attach(PyObject *object, PyObject *pyloop)
-{
-    selector_object *self = (selector_object *)object;
-    Py_XSETREF(self->pyloop, Py_NewRef(pyloop));
-    Py_XSETREF(self->queue, PyObject_GetAttr(pyloop, self->state->name__ready));
-    if (self->queue == NULL)
-        PyErr_Clear(); /* not one of asyncio's own loops: poll() serves it */
-#if PY_VERSION_HEX < 0x030E0000
-    /* Until 3.13 current_task() finds the task by the loop's hash, which is where LoopBase comes in. */
-    if (PyObject_TypeCheck(pyloop, self->state->loop_base_type)) {
-        ((loop_base_object *)pyloop)->selector = self;
-        self->exact_task = 1;
-    }
-#endif
-    Py_RETURN_NONE;
-}
+typedef struct map_object {
+    PyObject_HEAD
+    selector_object *selector; /* borrowed: the selector clears it */
+} map_object;
 
 static void
 detach_loop(selector_object *self)
@@ -487,6 +485,36 @@ detach_loop(selector_object *self)
 }
 
 static PyObject *
+selector_attach(PyObject *object, PyObject *pyloop)
+{
+    selector_object *self = (selector_object *)object;
+    if (!is_open(self))
+        return NULL;
+    detach_loop(self);
+    self->pyloop = Py_NewRef(pyloop);
+    self->queue = PyObject_GetAttr(pyloop, self->state->name__ready);
+    if (self->queue == NULL)
+        PyErr_Clear(); /* not one of asyncio's own loops: poll() serves it */
+#if PY_VERSION_HEX < 0x030E0000
+    /* Until 3.13 current_task() finds the task by the loop's hash, which is where LoopBase comes in. */
+    if (PyObject_TypeCheck(pyloop, self->state->loop_base_type)) {
+        ((loop_base_object *)pyloop)->selector = self;
+        self->exact_task = 1;
+    }
+#endif
+    Py_RETURN_NONE;
+}
+
+/* Somebody may still hold it: it must not look for us any more. */
+static void
+drop_map(selector_object *self)
+{
+    if (self->map != NULL)
+        ((map_object *)self->map)->selector = NULL;
+    Py_CLEAR(self->map);
+}
+
+static PyObject *
 selector_close(PyObject *object, PyObject *unused)
 {
     selector_object *self = (selector_object *)object;
@@ -494,17 +522,12 @@ selector_close(PyObject *object, PyObject *unused)
         PyErr_SetString(PyExc_RuntimeError, "the selector is serving: stop the loop first");
         return NULL;
     }
-    while (self->servers != NULL) {
-        server_object *server = self->servers;
-        self->servers = server->next;
-        vv_server_free(server->server);
-        server->server = NULL;
-    }
+    server_close_all(self);
     vv_loop_close(self->loop);
     self->loop = NULL;
     detach_loop(self);
     Py_CLEAR(self->keys);
-    Py_CLEAR(self->map);
+    drop_map(self);
     Py_RETURN_NONE;
 }
 
@@ -521,11 +544,6 @@ selector_get_io(PyObject *object, void *closure)
     selector_object *self = (selector_object *)object;
     return is_open(self) ? PyUnicode_FromString(vv_loop_name(self->loop)) : NULL;
 }
-
-typedef struct map_object {
-    PyObject_HEAD
-    selector_object *selector; /* borrowed: the selector clears it */
-} map_object;
 
 static PyObject *
 selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -571,6 +589,8 @@ selector_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->failure);
     Py_VISIT(self->base);
     Py_VISIT(self->context);
+    for (server_object *at = self->servers; at != NULL; at = at->next)
+        Py_VISIT(at);
     return 0;
 }
 
@@ -578,11 +598,10 @@ static int
 selector_clear(PyObject *object)
 {
     selector_object *self = (selector_object *)object;
-    if (self->map != NULL)
-        ((map_object *)self->map)->selector = NULL;
+    server_close_all(self);
     detach_loop(self);
     Py_CLEAR(self->keys);
-    Py_CLEAR(self->map);
+    drop_map(self);
     Py_CLEAR(self->ready);
     Py_CLEAR(self->failure);
     Py_CLEAR(self->base);

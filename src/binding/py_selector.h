@@ -31,7 +31,7 @@ typedef struct selector_object {
     PyObject *pyloop;    /* owned: the asyncio loop; NULL until attach() */
     PyObject *queue;     /* owned: its _ready, or NULL when it has none */
     PyObject *failure;   /* owned: an exception that must leave select() */
-    struct server_object *servers; /* borrowed; they take themselves out */
+    struct server_object *servers; /* owned: a list; each serves until it is closed */
     PyObject *base;      /* owned: the context that handlers' contexts are copies of */
     PyObject *context;   /* owned: the context for the next handler */
     Py_ssize_t base_len; /* variables in it */
@@ -55,6 +55,9 @@ void selector_fail(selector_object *self);
 
 /* An answer was given outside of select(): under somebody else's loop nobody would send it soon. */
 void selector_nudge(selector_object *self);
+
+/* Sends what waits to be sent, unless select() is about to. */
+void selector_flush(selector_object *self);
 
 typedef struct loop_base_object {
     PyObject_HEAD

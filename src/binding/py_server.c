@@ -75,7 +75,7 @@ open_server(server_object *self, const vv_limits *limits)
         return -1;
     }
     self->next = self->selector->servers;
-    self->selector->servers = self;
+    self->selector->servers = (server_object *)Py_NewRef(self);
     return 0;
 }
 
@@ -108,18 +108,18 @@ server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+/* Takes it out of the selector's list, whose reference goes to the caller. */
 static void
 leave_selector(server_object *self)
 {
-    server_object **at = self->selector != NULL ? &self->selector->servers : NULL;
-    while (at != NULL && *at != NULL && *at != self)
+    server_object **at = &self->selector->servers;
+    while (*at != self)
         at = &(*at)->next;
-    if (at != NULL && *at == self)
-        *at = self->next;
+    *at = self->next;
 }
 
 static void
-close_server(server_object *self)
+shut(server_object *self)
 {
     if (self->server == NULL)
         return;
@@ -127,6 +127,15 @@ close_server(server_object *self)
     leave_selector(self);
     self->server = NULL;
     vv_server_free(server);
+    Py_CLEAR(self->request); /* it holds us */
+    Py_DECREF(self);
+}
+
+void
+server_close_all(selector_object *selector)
+{
+    while (selector->servers != NULL)
+        shut(selector->servers);
 }
 
 static int
@@ -139,6 +148,8 @@ server_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->routes);
     Py_VISIT(self->on_exception);
     Py_VISIT(self->on_refused);
+    if (self->request != NULL)
+        Py_VISIT(self); /* it is not tracked, and ours alone: what it holds is held by us */
     return 0;
 }
 
@@ -146,7 +157,7 @@ static int
 server_clear(PyObject *object)
 {
     server_object *self = (server_object *)object;
-    close_server(self);
+    shut(self);
     Py_CLEAR(self->request);
     Py_CLEAR(self->on_exception);
     Py_CLEAR(self->on_refused);
@@ -209,8 +220,7 @@ server_drain(PyObject *object, PyObject *unused)
     server_object *self = (server_object *)object;
     if (self->server != NULL) {
         vv_server_drain(self->server);
-        if (!self->selector->selecting)
-            vv_server_flush(self->server);
+        selector_flush(self->selector);
     }
     Py_RETURN_NONE;
 }
@@ -222,10 +232,21 @@ server_abort(PyObject *object, PyObject *unused)
     size_t count = 0;
     if (self->server != NULL) {
         count = vv_server_abort(self->server);
-        if (!self->selector->selecting)
-            vv_server_flush(self->server);
+        selector_flush(self->selector);
     }
     return PyLong_FromSize_t(count);
+}
+
+static PyObject *
+server_close(PyObject *object, PyObject *unused)
+{
+    server_object *self = (server_object *)object;
+    if (self->server != NULL && self->selector->selecting) {
+        PyErr_SetString(PyExc_RuntimeError, "the server is serving: a handler cannot close it");
+        return NULL;
+    }
+    shut(self);
+    Py_RETURN_NONE;
 }
 
 static PyObject *
@@ -257,6 +278,8 @@ static PyMethodDef server_methods[] = {
       PyDoc_STR("drain()\n--\n\nCloses idle connections now, the others when the requests in flight are answered.") },
     { "abort", server_abort, METH_NOARGS,
       PyDoc_STR("abort()\n--\n\nCloses every connection now; returns how many were cut.") },
+    { "close", server_close, METH_NOARGS,
+      PyDoc_STR("close()\n--\n\nEnds it: closes every connection, and leaves the selector.") },
     { NULL, NULL, 0, NULL },
 };
 

@@ -21,8 +21,11 @@ typedef struct server_object {
     PyObject *on_refused;      /* owned: app._refused */
     vv_server *server;         /* owned; NULL once closed */
     request_object *request;   /* owned; the one that is recycled from request to request; may be NULL */
-    struct server_object *next; /* borrowed: the selector's list */
+    struct server_object *next; /* owned by the selector, whose list it is */
 } server_object;
+
+/* Closes every server of a selector, and lets go of them. */
+void server_close_all(selector_object *selector);
 
 /* py_app.c */
 vv_app app_table(server_object *self, int wants_unrouted);

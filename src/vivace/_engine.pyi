@@ -72,6 +72,8 @@ class Server:
         `Connection: close`."""
     def abort(self) -> int:
         """Closes every connection now; returns how many were cut."""
+    def close(self) -> None:
+        """Ends it: closes every connection and leaves the selector, which keeps it until then. Not for handlers."""
     @property
     def connections(self) -> int: ...
     @property

@@ -92,10 +92,11 @@ async def running(
                     server.listen(listener.socket.fileno())
                 yield served
             except BaseException:
-                server.stop_listening()
                 served.cut = server.abort()
+                server.close()
                 raise
             served.cut = await _stop(server, deadline if graceful is None else graceful)
+            server.close()
             app.refusals.flush()
 
 

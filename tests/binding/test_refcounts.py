@@ -1,0 +1,132 @@
+"""Nothing is kept that nobody can reach: servers, loops, requests, and whatever a request may hold."""
+
+import asyncio
+import gc
+import sys
+import weakref
+
+import pytest
+from vivace import Application, _engine
+from vivace.loop import new_event_loop
+
+
+class Marked:
+    """Something whose end can be seen."""
+
+
+class TestServers:
+    def test_a_server_that_has_served_goes_with_its_application(self, serve):
+        app = Application()
+        app.get("/")(lambda: "hello")
+        app.state.mark = Marked()
+        seen = weakref.ref(app.state.mark)
+        served = serve(app)
+        assert served.get("/").text == "hello"
+        served.stop()
+        served.app = served.running = None
+        del app
+        gc.collect()
+        assert seen() is None
+
+    def test_a_loop_that_nobody_closed_goes_with_its_servers(self):
+        app = Application()
+        app.state.mark = Marked()
+        seen = weakref.ref(app.state.mark)
+        loop = new_event_loop()
+        server = _engine.Server(loop.selector, app, app.router.table)
+        app.state.server = server
+        with pytest.warns(ResourceWarning, match="unclosed event loop"):
+            del loop, server, app
+            gc.collect()
+        assert seen() is None
+
+    def test_a_server_serves_until_it_is_closed_even_if_its_name_is_gone(self):
+        loop = new_event_loop()
+        app = Application()
+        server = _engine.Server(loop.selector, app, app.router.table)
+        before = sys.getrefcount(server)
+        server.close()
+        assert sys.getrefcount(server) == before - 1
+        server.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            server.listen(0)
+        loop.close()
+
+    def test_a_kept_request_and_its_application_hold_each_other_no_longer_than_others_hold_them(self, serve):
+        app = Application()
+        app.state.kept = []
+        app.state.mark = Marked()
+        seen = weakref.ref(app.state.mark)
+
+        @app.get("/")
+        def keep(request):
+            app.state.kept.append(request)
+            return "kept"
+
+        served = serve(app)
+        assert served.get("/").text == "kept"
+        served.stop()
+        served.app = served.running = None
+        del app, keep
+        gc.collect()
+        assert seen() is None
+
+
+class TestSelectors:
+    def test_a_map_that_outlives_its_selector_says_that_it_is_closed(self):
+        selector = _engine.Selector()
+        table = selector.get_map()
+        selector.close()
+        del selector
+        with pytest.raises(RuntimeError, match="closed"):
+            len(table)
+
+    def test_a_selector_can_be_given_to_another_loop(self):
+        selector = _engine.Selector()
+        first = asyncio.SelectorEventLoop()
+        second = asyncio.SelectorEventLoop()
+        count = sys.getrefcount(first)
+        selector.attach(first)
+        selector.attach(second)
+        assert sys.getrefcount(first) == count
+        selector.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            selector.attach(first)
+        first.close()
+        second.close()
+
+
+class TestCycles:
+    @pytest.mark.parametrize(
+        "tie",
+        [
+            lambda request, mark: vars(request.state).update(mark=mark, headers=request.headers),
+            lambda request, mark: vars(request.state).update(mark=mark, transport=request.transport),
+            lambda request, mark: vars(request.state).update(mark=mark, request=request),
+            lambda request, mark: request.extra.update(mark=mark, request=request),
+            lambda request, mark: request.cookies.update(mark=mark, request=request),
+            lambda request, mark: request.match_dict.update(mark=mark, request=request),
+            lambda request, mark: request.json.update(mark=mark, request=request),
+            lambda request, mark: request.add_done_callback(lambda other: (request, mark)),
+        ],
+        ids=["headers", "transport", "state", "extra", "cookies", "match_dict", "json", "callback"],
+    )
+    @pytest.mark.parametrize("suspends", [False, True], ids=["at once", "later"])
+    def test_a_request_that_holds_itself_is_found(self, serve, tie, suspends):
+        app = Application()
+        marks = []
+
+        async def handler(request):
+            mark = Marked()
+            marks.append(weakref.ref(mark))
+            tie(request, mark)
+            if suspends:
+                await asyncio.sleep(0)
+            return "tied"
+
+        app.post("/")(handler)
+        client = serve(app).client()
+        for _ in range(6):  # when the last is answered, the loop has let go of those before
+            assert client.request("/", "POST", b"{}").text == "tied"
+        gc.collect()
+        assert [mark() for mark in marks[:5]] == [None] * 5
