@@ -199,10 +199,20 @@ headers_new(request_object *request)
     return (PyObject *)self;
 }
 
+/* It may be kept in the state of its own request. The request lets go of it, so that it needs no tp_clear. */
+static int
+headers_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((headers_object *)object)->request);
+    return 0;
+}
+
 static void
 headers_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
     Py_XDECREF(((headers_object *)object)->request);
     type->tp_free(object);
     Py_DECREF(type);
@@ -277,6 +287,7 @@ static PyType_Slot headers_slots[] = {
     { Py_tp_doc, (void *)PyDoc_STR("A request's header fields, in the order sent; look-ups in any case "
                                    "(RFC 9110 section 5.1).") },
     { Py_tp_dealloc, headers_dealloc },
+    { Py_tp_traverse, headers_traverse },
     { Py_tp_iter, mapping_iter },
     { Py_tp_repr, mapping_repr },
     { Py_tp_richcompare, mapping_richcompare },
@@ -290,7 +301,8 @@ static PyType_Slot headers_slots[] = {
 static PyType_Spec headers_spec = {
     .name = "vivace._engine.Headers",
     .basicsize = sizeof(headers_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_MAPPING | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_MAPPING | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = headers_slots,
 };
 

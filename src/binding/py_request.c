@@ -156,6 +156,7 @@ request_detach(request_object *self)
     size_t fields_len = req->field_count * sizeof *req->fields, params_len = params * sizeof *match->params;
     uint8_t *at = PyMem_Malloc(fields_len + params_len + req->head_len + self->path.len + self->body.len + 1);
     self->match = NULL;
+    track(self); /* who keeps it may belong to the application, which it holds */
     self->own = *req;
     self->req = &self->own;
     self->peer = self->conn != NULL ? *vv_conn_peer(self->conn) : (vv_address){ .family = VV_FAMILY_NONE };
@@ -253,6 +254,7 @@ make_QUERY(request_object *self)
 static PyObject *
 make_COOKIES(request_object *self)
 {
+    track(self);
     return cookies_of(self);
 }
 

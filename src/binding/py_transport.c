@@ -17,10 +17,20 @@ transport_new(request_object *request)
     return (PyObject *)self;
 }
 
+/* It may be kept in the state of its own request. The request lets go of it, so that it needs no tp_clear. */
+static int
+transport_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(((transport_object *)object)->request);
+    return 0;
+}
+
 static void
 transport_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
     Py_XDECREF(((transport_object *)object)->request);
     type->tp_free(object);
     Py_DECREF(type);
@@ -113,6 +123,7 @@ static PyMethodDef transport_methods[] = {
 static PyType_Slot transport_slots[] = {
     { Py_tp_doc, (void *)PyDoc_STR("The connection of a request.") },
     { Py_tp_dealloc, transport_dealloc },
+    { Py_tp_traverse, transport_traverse },
     { Py_tp_methods, transport_methods },
     { 0, NULL },
 };
@@ -120,7 +131,7 @@ static PyType_Slot transport_slots[] = {
 static PyType_Spec transport_spec = {
     .name = "vivace._engine.Transport",
     .basicsize = sizeof(transport_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = transport_slots,
 };
 
