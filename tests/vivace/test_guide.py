@@ -1,4 +1,5 @@
 """What README.md and docs/guide show is true: their Python runs, and their curl commands get the answers printed there.
+What any document names is there.
 
 A page is read in parts. A part begins with a ```python block that makes an `Application`; the ```python blocks behind
 it go on in the same module. The app of a part is served, and every `$ curl` of its ```console blocks is made against
@@ -87,3 +88,21 @@ def test_the_page_is_true(page, part, serve):
         got = curl(served.client(), command).rstrip("\n") + "\n"
         same = doctest.OutputChecker().check_output(wanted, got, doctest.ELLIPSIS)
         assert same, f"{page.name}: $ {command}\n--- the page says\n{wanted}--- the answer is\n{got}"
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PATHS = re.compile(r"`((?:src|core|binding|tests|tools|docs|examples|benchmarks)/[\w./-]*)`")
+NAMES = re.compile(r"`((?:vv|conn|coroutine|request|response|selector|server)_\w+)`")
+LINKS = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_what_a_document_names_is_there(document):
+    text = document.read_text(encoding="utf-8")
+    missing = [link for link in LINKS.findall(text) if not (document.parent / link).exists()]
+    for path in PATHS.findall(text):
+        found = "...." in path or (ROOT / path).exists() or (ROOT / "src" / path).exists()
+        missing += [] if found else [path]
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.[ch]"))
+    missing += [name for name in NAMES.findall(text) if not re.search(rf"\b{name}\b", sources)]
+    assert not missing
