@@ -222,11 +222,12 @@ advance_sending(vv_conn *conn, size_t count)
 {
     conn->sent += count;
     vv_buffer_consume(conn->sending, count);
-    if (vv_buffer_len(conn->sending) == 0) {
+    int done = vv_buffer_len(conn->sending) == 0;
+    if (count > 0 && (!done || conn->timing == VV_TIMING_WRITE))
+        vv_conn_set_timer(conn, VV_TIMING_WRITE, conn->server->limits.timeout_write_ms);
+    if (done) {
         vv_buffer_pool_give(&conn->server->pool, conn->sending);
         conn->sending = NULL;
-    } else if (count > 0) {
-        vv_conn_set_timer(conn, VV_TIMING_WRITE, conn->server->limits.timeout_write_ms);
     }
     if (conn->leaving != NULL)
         vv_exchange_tell_left(conn);
@@ -340,5 +341,6 @@ vv_conn_finish(vv_conn *conn)
 {
     vv_conn_last(conn);
     conn->how |= VV_WRITE_CLOSE;
+    conn->flags |= VV_CONN_LINGERS; /* the client knows nothing of it yet */
     vv_conn_mark_dirty(conn);
 }

@@ -89,6 +89,28 @@ decoded_path(vv_conn *conn, const vv_http1_request *req, vv_span *path)
     return 1;
 }
 
+/* `how` is that of the request, as far as it is known. */
+static void
+refuse(vv_conn *conn, vv_status why, unsigned how)
+{
+    int code = vv_status_answer(why);
+    vv_server *server = conn->server;
+    if (server->app.on_refused != NULL)
+        server->app.on_refused(server->app.self, conn, why, code);
+    if (conn->phase == VV_CONN_CLOSED)
+        return;
+    vv_conn_last(conn);
+    conn->flags |= VV_CONN_LINGERS;
+    conn->how = (uint8_t)((how & VV_WRITE_HEAD_ONLY) | VV_WRITE_CLOSE);
+    vv_conn_reply_status(conn, code);
+}
+
+void
+vv_conn_refuse(vv_conn *conn, vv_status why)
+{
+    refuse(conn, why, 0);
+}
+
 /* One complete request. */
 static void
 serve_one(vv_conn *conn, const vv_http1_request *req, vv_span body)
@@ -102,7 +124,7 @@ serve_one(vv_conn *conn, const vv_http1_request *req, vv_span body)
     vv_span path;
     vv_match *match = &server->match;
     if (VV_UNLIKELY(!decoded_path(conn, req, &path))) {
-        vv_conn_refuse(conn, VV_E_TARGET);
+        refuse(conn, VV_E_TARGET, conn->how);
         return;
     }
     if (VV_UNLIKELY(req->form == VV_TARGET_ASTERISK)) {
@@ -114,21 +136,6 @@ serve_one(vv_conn *conn, const vv_http1_request *req, vv_span body)
         server->app.on_request(server->app.self, conn, req, body, path, match);
     else
         vv_conn_reply_unrouted(conn, req, match);
-}
-
-void
-vv_conn_refuse(vv_conn *conn, vv_status why)
-{
-    int code = vv_status_answer(why);
-    vv_server *server = conn->server;
-    if (server->app.on_refused != NULL)
-        server->app.on_refused(server->app.self, conn, why, code);
-    if (conn->phase == VV_CONN_CLOSED)
-        return;
-    vv_conn_last(conn);
-    conn->flags |= VV_CONN_LINGERS;
-    conn->how = VV_WRITE_CLOSE;
-    vv_conn_reply_status(conn, code);
 }
 
 /* ---- the parse loop --------------------------------------------------------------------------------------------- */
@@ -190,7 +197,7 @@ serve(vv_conn *conn, uint8_t *bytes, size_t len, size_t seen)
         vv_span body = { .at = in.at + req.used, .len = 0 };
         if (VV_UNLIKELY((req.flags & (VV_REQUEST_HAS_LENGTH | VV_REQUEST_CHUNKED)) != 0)) {
             if (req.content_length > server->limits.limit_body_bytes) {
-                vv_conn_refuse(conn, VV_E_BODY_TOO_LARGE);
+                refuse(conn, VV_E_BODY_TOO_LARGE, how_to_answer(server, &req));
                 break;
             }
             if ((req.flags & VV_REQUEST_CHUNKED) != 0 || in.len - req.used < req.content_length) {
@@ -300,6 +307,8 @@ serve_intake(vv_conn *conn)
         }
         if (conn->phase == VV_CONN_CLOSED)
             return;
+        if (left.used > 0)
+            conn->timing = VV_TIMING_NONE; /* what waits behind a request has its own time */
         vv_buffer_consume(in->bytes, left.used);
         await(in, &left);
         if (left.used == 0 && left.body_at == 0)
@@ -309,6 +318,8 @@ serve_intake(vv_conn *conn)
         vv_intake_free(conn->server, in);
         conn->in = NULL;
     }
+    if (conn->phase == VV_CONN_LAST && conn->in != NULL && vv_buffer_len(in->bytes) > 0)
+        conn->flags |= VV_CONN_LINGERS;
 }
 
 /* ---- the driver ------------------------------------------------------------------------------------------------- */
@@ -326,8 +337,7 @@ on_bytes(vv_stream *stream, uint8_t *bytes, size_t len)
 {
     vv_conn *conn = (vv_conn *)stream;
     if (VV_UNLIKELY(conn->phase != VV_CONN_OPEN)) {
-        if (conn->phase == VV_CONN_LAST && conn->first != NULL)
-            conn->flags |= VV_CONN_LINGERS; /* unread bytes at the close would reset it */
+        conn->flags |= VV_CONN_LINGERS; /* more may be under way: unread bytes at the close would reset it */
         return;
     }
     if (VV_LIKELY(conn->in == NULL)) {
@@ -345,6 +355,7 @@ on_bytes(vv_stream *stream, uint8_t *bytes, size_t len)
             vv_conn_close(conn);
             return;
         }
+        conn->flags &= (uint8_t)~VV_CONN_CONTINUE_DUE; /* it has begun to send unasked */
         if (conn->timing == VV_TIMING_BODY)
             vv_conn_set_timer(conn, VV_TIMING_BODY, conn->server->limits.timeout_body_ms);
         serve_intake(conn);

@@ -68,6 +68,14 @@ closes(unsigned how, const vv_reply *reply)
     return (how & VV_WRITE_CLOSE) != 0 || reply->close;
 }
 
+/* An answer ends the connection, though its client did not ask for that and may be sending on. */
+static void
+close_unasked(vv_conn *conn, unsigned how)
+{
+    if ((how & VV_WRITE_CLOSE) == 0)
+        conn->flags |= VV_CONN_LINGERS;
+}
+
 static void
 check_output(vv_conn *conn, size_t waiting)
 {
@@ -113,6 +121,7 @@ vv_conn_reply(vv_conn *conn, const vv_reply *reply)
     if (VV_UNLIKELY(conn->phase == VV_CONN_CLOSED))
         return;
     if (VV_UNLIKELY(reply->close)) {
+        close_unasked(conn, how);
         how |= VV_WRITE_CLOSE;
         vv_conn_last(conn);
     }
@@ -243,7 +252,7 @@ vv_exchange_advance(vv_conn *conn)
             return;
         }
     }
-    if (conn->first == NULL && (conn->flags & VV_CONN_CONTINUE_DUE) != 0) {
+    if (conn->first == NULL && (conn->flags & VV_CONN_CONTINUE_DUE) != 0 && conn->phase == VV_CONN_OPEN) {
         static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
         conn->flags &= (uint8_t)~VV_CONN_CONTINUE_DUE;
         vv_buffer *out = vv_conn_out(conn);
@@ -256,9 +265,13 @@ void
 vv_exchange_reply(vv_exchange *ex, const vv_reply *reply)
 {
     vv_conn *conn = ex->conn;
-    unsigned how = ex->how | conn->server->how;
-    if (reply->close)
+    unsigned how = ex->how;
+    if (ex->next == NULL) /* while draining the last answer says so: those behind another are still owed */
+        how |= conn->server->how;
+    if (reply->close) {
+        close_unasked(conn, how);
         how |= VV_WRITE_CLOSE;
+    }
     ex->closes = closes(how, reply) != 0;
     ex->state = VV_EXCHANGE_READY;
     conn->held--;
