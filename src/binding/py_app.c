@@ -43,10 +43,17 @@ reply_held(request_object *request, const vv_reply *reply)
 static void
 send_reply(request_object *request, const vv_reply *reply)
 {
-    request->answered = 1;
+    request->answered |= ANSWER_GIVEN;
     /* Callbacks run when the answer has left: an exchange must stand for it. */
-    if (VV_UNLIKELY(wants_callbacks(request)) && request->exchange == NULL && request_detach(request) == 0)
+    if (VV_UNLIKELY(wants_callbacks(request)) && request->exchange == NULL) {
+        if (request_detach(request) < 0)
+            PyErr_WriteUnraisable((PyObject *)request);
         request_hold(request);
+        if (request->exchange == NULL) {
+            app_call_callbacks(request); /* there is no connection any more */
+            return;
+        }
+    }
     if (VV_UNLIKELY(request->exchange != NULL))
         reply_held(request, reply);
     else if (request->conn != NULL)
@@ -68,8 +75,15 @@ send_plain_500(request_object *request)
 {
     if (PyErr_Occurred())
         PyErr_WriteUnraisable(request->plan != NULL ? request->plan->handler : NULL);
-    if (!request->answered)
+    if ((request->answered & ANSWER_GIVEN) == 0)
         send_status(request, 500, 0);
+}
+
+void
+app_break_off(request_object *request)
+{
+    if ((request->answered & ANSWER_GIVEN) == 0)
+        send_status(request, 500, 1);
 }
 
 static int
@@ -159,7 +173,10 @@ answer_value(server_object *self, request_object *request, PyObject *result)
     if (PyDict_Check(result) || PyList_Check(result) || is_record(result))
         return answer_json(request, result);
     if (PyCoro_CheckExact(result) || (type->tp_as_async != NULL && type->tp_as_async->am_await != NULL)) {
-        coroutine_drive(self, (request_object *)Py_NewRef(request), Py_NewRef(result));
+        PyObject *coroutine = PyCoro_CheckExact(result) ? Py_NewRef(result) : type->tp_as_async->am_await(result);
+        if (coroutine == NULL)
+            return -1;
+        coroutine_drive(self, (request_object *)Py_NewRef(request), coroutine);
         return 1;
     }
     raise_bad_answer(request, result);
@@ -188,18 +205,28 @@ take_exception(void)
 VV_COLD static void
 answer_exception(server_object *self, request_object *request)
 {
-    if (PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+    if (is_exit()) {
         selector_fail(self->selector); /* leaves select(), as it would leave any callback of asyncio */
-        if (!request->answered)
-            send_status(request, 500, 1);
+        app_break_off(request);
         return;
     }
+    if ((request->answered & ANSWER_FAILED) != 0) {
+        send_plain_500(request); /* an error handler's own error */
+        return;
+    }
+    request->answered |= ANSWER_FAILED;
     PyObject *exception = take_exception();
     PyObject *args[] = { (PyObject *)request, exception };
     PyObject *result = PyObject_Vectorcall(self->on_exception, args, 2, NULL);
-    int answered = result != NULL ? (request->answered ? 0 : answer_value(self, request, result)) : -1;
-    if (answered < 0)
+    int answered = result == NULL                               ? -1
+                   : (request->answered & ANSWER_GIVEN) != 0 ? 0
+                                                                : answer_value(self, request, result);
+    if (answered < 0 && is_exit()) {
+        selector_fail(self->selector);
+        app_break_off(request);
+    } else if (answered < 0) {
         send_plain_500(request);
+    }
     Py_XDECREF(result);
     Py_XDECREF(exception);
 }
@@ -306,6 +333,7 @@ on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body
         } else {
             raise_not_found(self);
             answer_exception(self, request);
+            selector_wash(self->selector);
         }
         request_release(self, request);
         return;
@@ -320,7 +348,7 @@ on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body
     if (VV_LIKELY(result != NULL && Py_TYPE(result) == self->state->response_type) && !wants_callbacks(request)) {
         vv_reply reply;
         if (VV_LIKELY(response_reply((response_object *)result, &reply) == 0)) {
-            request->answered = 1;
+            request->answered = ANSWER_GIVEN;
             vv_conn_reply(conn, &reply);
         } else {
             answer_exception(self, request);
@@ -336,25 +364,43 @@ on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body
 /* ---- the rest of vv_app ----------------------------------------------------------------------------------------- */
 
 static void
-run_callbacks(request_object *request)
+call_back(request_object *request, PyObject *callback, PyObject *context)
 {
-    PyObject *callbacks = wants_callbacks(request) ? request->cache[SLOT_CALLBACKS] : NULL; /* borrowed */
-    request->server->selector->ran = 1;
-    for (Py_ssize_t i = 0; callbacks != NULL && i < PyList_GET_SIZE(callbacks); i++) {
-        PyObject *callback = Py_NewRef(PyList_GET_ITEM(callbacks, i));
-        PyObject *result = PyObject_CallOneArg(callback, (PyObject *)request);
-        if (result == NULL)
+    PyObject *result = NULL;
+    if (PyContext_Enter(context) == 0) {
+        result = PyObject_CallOneArg(callback, (PyObject *)request);
+        if (result == NULL && is_exit())
+            selector_fail(request->server->selector);
+        else if (result == NULL)
             PyErr_WriteUnraisable(callback);
-        Py_XDECREF(result);
-        Py_DECREF(callback);
+        (void)!PyContext_Exit(context);
     }
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable(callback);
+    Py_XDECREF(result);
+}
+
+void
+app_call_callbacks(request_object *request)
+{
+    if (!wants_callbacks(request))
+        return;
+    PyObject *callbacks = request->cache[SLOT_CALLBACKS];
+    request->cache[SLOT_CALLBACKS] = NULL;
+    request->cached &= ~(1u << SLOT_CALLBACKS);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(callbacks); i++) {
+        PyObject *pair = PyList_GET_ITEM(callbacks, i); /* borrowed from the list, which is ours alone */
+        call_back(request, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
+    }
+    Py_DECREF(callbacks);
 }
 
 /* An exchange's owner is its request. */
 static void
 on_left(void *self_, void *owner)
 {
-    run_callbacks(owner);
+    ((server_object *)self_)->selector->ran = 1;
+    app_call_callbacks(owner);
     Py_DECREF((PyObject *)owner);
 }
 
@@ -364,8 +410,11 @@ on_gone(void *self_, void *owner)
     request_object *request = owner;
     request->exchange = NULL;
     request->conn = NULL;
-    if (request->pending != NULL)
-        coroutine_on_gone(request->pending);
+    PyObject *pending = request->pending;
+    request->pending = NULL;
+    if (pending != NULL)
+        coroutine_on_gone(pending);
+    Py_XDECREF(pending);
     on_left(self_, owner);
 }
 

@@ -28,6 +28,7 @@ typedef struct pending_object {
     PyObject *task;          /* owned; NULL once it has ended */
     PyObject *first;         /* owned */
     uint8_t outcome;         /* first_outcome */
+    uint8_t blocking;        /* `first` is a future that is awaited */
     uint8_t gone;            /* the client has gone: nobody waits for the answer */
 } pending_object;
 
@@ -59,9 +60,13 @@ finish(pending_object *self, PyObject *value)
         return;
     }
     server->selector->ran = 1;
-    if (self->gone && (value != NULL || PyErr_ExceptionMatches(server->state->cancelled_error))) {
+    int exits = value == NULL && is_exit();
+    if (exits || (self->gone && (value != NULL || PyErr_ExceptionMatches(server->state->cancelled_error)))) {
         Py_XDECREF(value); /* nobody is there to be answered; what else it may have raised is logged, though */
         PyErr_Clear();
+        if (exits)
+            app_break_off(request);
+        app_call_callbacks(request);
         forget(self);
         return;
     }
@@ -80,10 +85,10 @@ handed_on(pending_object *self, PySendResult outcome, PyObject *value, PyObject 
         *result = value;
         return PYGEN_NEXT;
     }
-    int cancelled = value == NULL && self->server != NULL &&
-                    PyErr_ExceptionMatches(self->server->state->cancelled_error);
-    if (cancelled) {
-        /* Answered as any exception, and then the task hears of it too: it ends cancelled. */
+    int passed_on = value == NULL && self->server != NULL &&
+                    (PyErr_ExceptionMatches(self->server->state->cancelled_error) || is_exit());
+    if (passed_on) {
+        /* Answered as any exception, and then the task hears of it too: it ends cancelled, or ends the program. */
         PyObject *type, *error, *traceback;
         PyErr_Fetch(&type, &error, &traceback);
         PyErr_Restore(Py_XNewRef(type), Py_XNewRef(error), Py_XNewRef(traceback));
@@ -95,6 +100,31 @@ handed_on(pending_object *self, PySendResult outcome, PyObject *value, PyObject 
     finish(self, value);
     *result = Py_NewRef(Py_None);
     return PYGEN_RETURN;
+}
+
+/* A future that is awaited is marked as such until the task that awaits it has seen it. Here that may be a turn later,
+ * and others may await it in the meantime: the mark is taken off, and put on again by take_first(). */
+static void
+note_blocking(pending_object *self, module_state *state)
+{
+    PyObject *blocking = PyObject_GetAttr(self->first, state->name__asyncio_future_blocking);
+    self->blocking = blocking == Py_True;
+    Py_XDECREF(blocking);
+    if (self->blocking)
+        (void)!PyObject_SetAttr(self->first, state->name__asyncio_future_blocking, Py_False);
+    PyErr_Clear();
+}
+
+/* What the first step has yielded, with the mark that it had then. New reference, or NULL with an exception. */
+static PyObject *
+take_first(pending_object *self)
+{
+    PyObject *first = self->first;
+    self->first = NULL;
+    if (self->blocking && self->server != NULL &&
+        PyObject_SetAttr(first, self->server->state->name__asyncio_future_blocking, Py_True) < 0)
+        Py_CLEAR(first);
+    return first;
 }
 
 static void
@@ -115,8 +145,8 @@ pending_am_send(PyObject *object, PyObject *argument, PyObject **result)
     self->outcome = FIRST_PASSED;
     switch (outcome) {
     case FIRST_YIELDED:
-        self->first = NULL;
-        return handed_on(self, PYGEN_NEXT, first, result);
+        first = take_first(self);
+        return handed_on(self, first != NULL ? PYGEN_NEXT : PYGEN_ERROR, first, result);
     case FIRST_RETURNED:
         self->first = NULL;
         return handed_on(self, PYGEN_RETURN, first, result);
@@ -124,9 +154,10 @@ pending_am_send(PyObject *object, PyObject *argument, PyObject **result)
         raise_first(self);
         return handed_on(self, PYGEN_ERROR, NULL, result);
     case FIRST_RUNNING:
+        /* An eager task, made in the middle of the first step: it shall come back in the next turn. */
         self->outcome = FIRST_RUNNING;
-        PyErr_SetString(PyExc_RuntimeError, "the handler's first step is running");
-        return PYGEN_ERROR;
+        *result = Py_NewRef(Py_None);
+        return PYGEN_NEXT;
     case FIRST_NOT_RUN:
     case FIRST_PASSED:
         break;
@@ -184,6 +215,44 @@ stop_value(void)
     return value;
 }
 
+/* The task was cancelled before it had seen the future that it waits for. Had it seen it, it would have cancelled that
+ * first. 1: so it is done now, and the future is to be waited for. 0: there is none, or it is done. -1: an exception. */
+static int
+cancel_first(pending_object *self, PyObject *error)
+{
+    if (!self->blocking || self->server == NULL ||
+        !PyErr_GivenExceptionMatches(error, self->server->state->cancelled_error))
+        return 0;
+    module_state *state = self->server->state;
+    PyObject *args = PyObject_GetAttr(error, state->name_args);
+    if (args == NULL) /* a class was thrown, not an exception */
+        PyErr_Clear();
+    PyObject *stack[] = { self->first, NULL };
+    size_t count = 1;
+    if (args != NULL && PyTuple_Check(args) && PyTuple_GET_SIZE(args) == 1)
+        stack[count++] = PyTuple_GET_ITEM(args, 0); /* borrowed: its message */
+    PyObject *cancelled = PyObject_VectorcallMethod(state->name_cancel, stack, count, NULL);
+    Py_XDECREF(args);
+    int result = cancelled != NULL ? PyObject_IsTrue(cancelled) : -1;
+    Py_XDECREF(cancelled);
+    return result;
+}
+
+/* Throws into the coroutine, or into the iterator of another awaitable, which may have no throw(). */
+static PyObject *
+throw_into(PyObject *coroutine, PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *method = PyObject_GetAttrString(coroutine, "throw");
+    if (method == NULL && nargs > 0 && PyExceptionInstance_Check(args[0]) &&
+        PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        PyErr_SetObject((PyObject *)Py_TYPE(args[0]), args[0]);
+    }
+    PyObject *value = method != NULL ? PyObject_Vectorcall(method, args, (size_t)nargs, NULL) : NULL;
+    Py_XDECREF(method);
+    return value;
+}
+
 static PyObject *
 pending_throw(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -192,15 +261,17 @@ pending_throw(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
     if (outcome == FIRST_RETURNED || outcome == FIRST_RAISED)
         return pending_send(object, Py_None); /* it had ended before it was told to */
     if (outcome == FIRST_YIELDED) {
+        int waits = nargs > 0 ? cancel_first(self, args[0]) : 0;
+        if (waits > 0)
+            return pending_send(object, Py_None);
+        if (waits < 0)
+            PyErr_WriteUnraisable(self->first);
         Py_CLEAR(self->first);
         self->outcome = FIRST_PASSED;
     }
     if (self->server != NULL)
         self->server->selector->ran = 1;
-    PyObject *method = PyObject_GetAttrString(self->coroutine, "throw"), *value = NULL, *result;
-    if (method != NULL)
-        value = PyObject_Vectorcall(method, args, (size_t)nargs, NULL);
-    Py_XDECREF(method);
+    PyObject *value = throw_into(self->coroutine, args, nargs), *result;
     if (value != NULL)
         return value; /* it caught it, and yielded */
     value = stop_value();
@@ -211,8 +282,12 @@ pending_throw(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 pending_close(PyObject *object, PyObject *unused)
 {
-    pending_object *self = (pending_object *)object;
-    return PyObject_CallMethod(self->coroutine, "close", NULL);
+    PyObject *result = PyObject_CallMethod(((pending_object *)object)->coroutine, "close", NULL);
+    if (result == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear(); /* an awaitable's iterator need not have it */
+        Py_RETURN_NONE;
+    }
+    return result;
 }
 
 static PyObject *
@@ -252,6 +327,8 @@ pending_new(server_object *server, request_object *request, PyObject *coroutine,
     self->coroutine = Py_NewRef(coroutine);
     self->outcome = (uint8_t)outcome;
     self->first = Py_XNewRef(first);
+    if (first != NULL)
+        note_blocking(self, server->state);
     return self;
 }
 
@@ -267,9 +344,48 @@ hold(pending_object *self)
     return 0;
 }
 
-/* asyncio.Task(pending, loop=loop, context=context[, eager_start=True]), or what the loop's task factory makes. */
 static PyObject *
-new_task(server_object *server, pending_object *pending, PyObject *context, int eager)
+call_create_task(module_state *state, PyObject *loop, PyObject *pending, PyObject *context)
+{
+    PyObject *names = context != NULL ? PyTuple_Pack(1, state->name_context) : NULL;
+    PyObject *stack[] = { loop, pending, context }, *task = NULL;
+    if (context == NULL || names != NULL)
+        task = PyObject_VectorcallMethod(state->name_create_task, stack, 2, names);
+    Py_XDECREF(names);
+    return task;
+}
+
+/* What the loop's task factory makes. It may start the task at once, which enters the context: if the handler is running
+ * in it, it is left for that long. It may also be one of the old ones that take no context: then the task is made within
+ * it, and goes on in a copy. */
+static PyObject *
+task_of_factory(module_state *state, PyObject *loop, PyObject *pending, PyObject *context, int running)
+{
+    int left = running && PyContext_Exit(context) == 0;
+    if (running && !left)
+        PyErr_Clear(); /* the handler has entered another one on top of it */
+    PyObject *task = call_create_task(state, loop, pending, context);
+    if (task == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear();
+        if (running && !left) {
+            task = call_create_task(state, loop, pending, NULL);
+        } else if (PyContext_Enter(context) == 0) {
+            task = call_create_task(state, loop, pending, NULL);
+            PyObject *type, *value, *traceback;
+            PyErr_Fetch(&type, &value, &traceback);
+            (void)!PyContext_Exit(context);
+            PyErr_Restore(type, value, traceback);
+        }
+    }
+    if (left && PyContext_Enter(context) < 0)
+        Py_CLEAR(task);
+    return task;
+}
+
+/* asyncio.Task(pending, loop=loop, context=context[, eager_start=True]), or what the loop's task factory makes.
+ * `running`: the handler is running in the context now. */
+static PyObject *
+new_task(server_object *server, pending_object *pending, PyObject *context, int eager, int running)
 {
     module_state *state = server->state;
     PyObject *loop = server->selector->pyloop;
@@ -285,11 +401,7 @@ new_task(server_object *server, pending_object *pending, PyObject *context, int 
             args[3] = Py_False;
         task = PyObject_Vectorcall(state->task_type, args, 1, names);
     } else {
-        PyObject *names = PyTuple_Pack(1, state->name_context), *method = PyObject_GetAttr(loop, state->name_create_task);
-        PyObject *call[] = { (PyObject *)pending, context };
-        task = names != NULL && method != NULL ? PyObject_Vectorcall(method, call, 1, names) : NULL;
-        Py_XDECREF(names);
-        Py_XDECREF(method);
+        task = task_of_factory(state, loop, (PyObject *)pending, context, running);
     }
     Py_DECREF(factory);
     return task;
@@ -297,10 +409,10 @@ new_task(server_object *server, pending_object *pending, PyObject *context, int 
 
 /* Gives the pending its task, which goes on with it in `context` (stolen). 0, or -1 with an exception. */
 static int
-give_task(pending_object *self, PyObject *context, int eager)
+give_task(pending_object *self, PyObject *context, int eager, int running)
 {
     server_object *server = (server_object *)Py_NewRef(self->server);
-    PyObject *task = context != NULL ? new_task(server, self, context, eager) : NULL;
+    PyObject *task = context != NULL ? new_task(server, self, context, eager, running) : NULL;
     Py_XDECREF(context);
     Py_DECREF(server);
     if (task == NULL)
@@ -322,7 +434,7 @@ materialise(selector_object *selector, PyObject *loop)
     if (pending == NULL)
         goto give_up;
     PyObject *context = selector->context; /* the handler is running in it; its task goes on in it */
-    if (hold(pending) < 0 || give_task(pending, Py_XNewRef(context), 0) < 0)
+    if (hold(pending) < 0 || give_task(pending, Py_XNewRef(context), 0, 1) < 0)
         goto give_up;
     PyObject *args[] = { loop, pending->task };
     PyObject *entered = PyObject_Vectorcall(step.server->state->enter_task, args, 2, NULL);
@@ -334,6 +446,8 @@ materialise(selector_object *selector, PyObject *loop)
 
 give_up:
     PyErr_WriteUnraisable(loop);
+    if (pending != NULL)
+        forget(pending); /* the coroutine goes on without a task */
     Py_XDECREF(pending);
 }
 
@@ -379,6 +493,8 @@ end_materialised(pending_object *pending, PySendResult sent, PyObject *value)
     } else {
         pending->outcome = sent == PYGEN_NEXT ? FIRST_YIELDED : FIRST_RETURNED;
         pending->first = value;
+        if (sent == PYGEN_NEXT)
+            note_blocking(pending, server->state);
     }
     Py_XDECREF(type);
     Py_XDECREF(error);
@@ -401,7 +517,7 @@ suspend(server_object *server, request_object *request, PyObject *coroutine, PyO
     PyObject *context = selector_give_context(server->selector);
     pending_object *pending = pending_new(server, request, coroutine, outcome, outcome == FIRST_YIELDED ? value : NULL);
     Py_DECREF(value);
-    if (pending == NULL || hold(pending) < 0 || give_task(pending, Py_XNewRef(context), eager) < 0) {
+    if (pending == NULL || hold(pending) < 0 || give_task(pending, Py_XNewRef(context), eager, 0) < 0) {
         app_answer(server, request, NULL);
         if (pending != NULL)
             forget(pending);
@@ -414,9 +530,11 @@ suspend(server_object *server, request_object *request, PyObject *coroutine, PyO
 static void
 drive_by_task(server_object *server, request_object *request, PyObject *coroutine)
 {
-    PyObject *context = selector_give_context(server->selector);
+    /* Not entered: it is an error handler's, and goes on with what the handler's own task has set. */
+    PyObject *context =
+        server->selector->entered ? selector_give_context(server->selector) : PyContext_CopyCurrent();
     pending_object *pending = pending_new(server, request, coroutine, FIRST_NOT_RUN, NULL);
-    if (pending == NULL || hold(pending) < 0 || give_task(pending, Py_XNewRef(context), 1) < 0) {
+    if (pending == NULL || hold(pending) < 0 || give_task(pending, Py_XNewRef(context), 1, 0) < 0) {
         app_answer(server, request, NULL);
         if (pending != NULL)
             forget(pending);

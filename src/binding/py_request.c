@@ -585,7 +585,7 @@ request_add_done_callback(PyObject *object, PyObject *function)
         PyErr_SetString(PyExc_TypeError, "add_done_callback() takes a function of one argument, the request");
         return NULL;
     }
-    if (self->answered) {
+    if ((self->answered & ANSWER_GIVEN) != 0) {
         PyErr_SetString(PyExc_RuntimeError, "the request is answered already");
         return NULL;
     }
@@ -596,7 +596,12 @@ request_add_done_callback(PyObject *object, PyObject *function)
         self->cached |= 1u << SLOT_CALLBACKS;
         track(self);
     }
-    if (PyList_Append(self->cache[SLOT_CALLBACKS], function) < 0)
+    PyObject *context = PyContext_CopyCurrent();
+    PyObject *pair = context != NULL ? PyTuple_Pack(2, function, context) : NULL;
+    int added = pair != NULL ? PyList_Append(self->cache[SLOT_CALLBACKS], pair) : -1;
+    Py_XDECREF(context);
+    Py_XDECREF(pair);
+    if (added < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -664,7 +669,7 @@ static PyMethodDef request_methods[] = {
                 "cookies=None, *, status=None)\n--\n\nMakes a Response.") },
     { "add_done_callback", request_add_done_callback, METH_O,
       PyDoc_STR("add_done_callback(function, /)\n--\n\n`function(request)` is called when the answer has left, or the "
-                "connection was lost.") },
+                "connection was lost, in a copy of the context that is current now.") },
     { NULL, NULL, 0, NULL },
 };
 

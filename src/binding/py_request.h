@@ -42,6 +42,12 @@ typedef enum request_slot {
 
 struct server_object;
 
+/* What has become of the answer. */
+enum {
+    ANSWER_GIVEN = 1,
+    ANSWER_FAILED = 2, /* error handlers were asked for one: they are not asked again */
+};
+
 typedef struct request_object {
     PyObject_HEAD
     struct server_object *server;  /* owned */
@@ -54,8 +60,7 @@ typedef struct request_object {
     const route_plan *plan;        /* borrowed from the server's routes; NULL without a route */
     uint32_t cached;               /* bit n: cache[n] is set */
     uint8_t tracked;               /* by the collector */
-    uint8_t answered;
-    uint8_t notified;              /* its exchange tells when the answer has left */
+    uint8_t answered;              /* ANSWER_... */
     PyObject *cache[SLOT_COUNT];   /* owned */
     void *memory;                  /* owned: what a detached request looks at */
     vv_param *params;              /* in memory */

@@ -33,6 +33,19 @@ vv_app app_table(server_object *self, int wants_unrouted);
 /* Answers with what a handler returned; steals the reference to `result`, which may be NULL (an exception is set). */
 void app_answer(server_object *self, request_object *request, PyObject *result);
 
+/* An exception that ends the program is under way: 500, and the end of the connection. */
+void app_break_off(request_object *request);
+
+/* Calls the done callbacks, once. */
+void app_call_callbacks(request_object *request);
+
+/* Whether the exception that is set ends the program: SystemExit or KeyboardInterrupt. */
+static inline int
+is_exit(void)
+{
+    return PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+}
+
 /* Puts the answer off, if it is not already: the connection holds the request until it is answered or lost. */
 void request_hold(request_object *request);
 
