@@ -256,7 +256,9 @@ decode_body(vv_conn *conn, vv_intake *in)
         memmove(front + in->body_at + in->body_len, front + in->raw_at, produced);
     in->body_len += produced;
     in->raw_at += consumed;
-    if (in->body_len > conn->server->limits.limit_body_bytes)
+    /* What a chunk announces counts: it is refused before it is read. */
+    uint64_t limit = conn->server->limits.limit_body_bytes;
+    if (in->body_len > limit || in->decoder.left > limit - in->body_len)
         return VV_E_BODY_TOO_LARGE;
     if (status == VV_AGAIN) {
         /* All is decoded: what comes next may lie right behind the body. */
