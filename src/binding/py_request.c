@@ -347,7 +347,7 @@ make_TEXT(request_object *self)
         return none();
     vv_span charset = charset_of(self);
     char name[64];
-    if (charset.len == 0)
+    if (charset.len == 0 || vv_equal_nocase(charset, vv_span_text("utf-8")))
         return PyUnicode_DecodeUTF8((const char *)self->body.at, (Py_ssize_t)self->body.len, NULL);
     if (charset.len >= sizeof name) {
         PyErr_SetString(PyExc_LookupError, "the charset of Content-Type is unknown");
@@ -355,7 +355,11 @@ make_TEXT(request_object *self)
     }
     memcpy(name, charset.at, charset.len);
     name[charset.len] = '\0';
-    return PyUnicode_Decode((const char *)self->body.at, (Py_ssize_t)self->body.len, name, NULL);
+    /* A codec may be Python, which other threads run beside, or keep what it is given: it gets bytes of its own. */
+    PyObject *body = make_BODY(self);
+    PyObject *text = body != NULL ? PyUnicode_FromEncodedObject(body, name, NULL) : NULL;
+    Py_XDECREF(body);
+    return text;
 }
 
 /* msgspec says that and where it failed in a sentence; the standard library says the position, which is what our users
@@ -500,7 +504,9 @@ kept(request_object *self, request_slot slot, PyObject *(*make)(request_object *
     if ((self->cached >> slot & 1) != 0)
         return Py_NewRef(self->cache[slot]);
     PyObject *value = make(self);
-    if (value != NULL) {
+    if (value != NULL && (self->cached >> slot & 1) != 0) {
+        Py_SETREF(value, Py_NewRef(self->cache[slot])); /* another thread was faster */
+    } else if (value != NULL) {
         self->cache[slot] = Py_NewRef(value);
         self->cached |= 1u << slot;
     }

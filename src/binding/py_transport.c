@@ -36,10 +36,12 @@ transport_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
+/* NULL when the request is answered, or its connection closed: that may be in this turn, in this very handler. */
 static vv_conn *
 conn_of(PyObject *object)
 {
-    return ((transport_object *)object)->request->conn;
+    vv_conn *conn = ((transport_object *)object)->request->conn;
+    return conn != NULL && vv_conn_fd(conn) >= 0 ? conn : NULL;
 }
 
 static PyObject *
@@ -59,9 +61,11 @@ transport_get_extra_info(PyObject *object, PyObject *args)
     PyObject *fallback = Py_None;
     if (!PyArg_ParseTuple(args, "s|O:get_extra_info", &name, &fallback))
         return NULL;
+    const request_object *request = ((transport_object *)object)->request;
     vv_conn *conn = conn_of(object);
     if (strcmp(name, "peername") == 0)
-        return address_tuple(conn != NULL ? vv_conn_peer(conn) : &((transport_object *)object)->request->peer);
+        return address_tuple(request->match != NULL && request->conn != NULL ? vv_conn_peer(request->conn)
+                                                                             : &request->peer);
     if (conn == NULL || (strcmp(name, "socket") != 0 && strcmp(name, "sockname") != 0))
         return Py_NewRef(fallback);
     /* A duplicate: whatever is done to it, the engine's descriptor stays the engine's. */
@@ -91,20 +95,19 @@ transport_is_closing(PyObject *object, PyObject *unused)
 static PyObject *
 transport_close(PyObject *object, PyObject *unused)
 {
-    if (conn_of(object) != NULL)
+    if (conn_of(object) != NULL) {
         vv_conn_finish(conn_of(object));
+        selector_nudge(((transport_object *)object)->request->server->selector);
+    }
     Py_RETURN_NONE;
 }
 
 static PyObject *
 transport_abort(PyObject *object, PyObject *unused)
 {
-    request_object *request = ((transport_object *)object)->request;
-    vv_conn *conn = request->conn;
-    if (conn != NULL) {
-        vv_conn_abort(conn);
-        if (request->match == NULL)
-            request->conn = NULL;
+    if (conn_of(object) != NULL) {
+        vv_conn_abort(conn_of(object));
+        selector_nudge(((transport_object *)object)->request->server->selector);
     }
     Py_RETURN_NONE;
 }
