@@ -97,6 +97,9 @@ static vv_status
 epoll_add(vv_loop *loop, vv_stream *stream)
 {
     stream->state = STREAM_IN_SET;
+    /* A watch of this number is for a descriptor that was closed: forgetting it later must not hit the stream. */
+    if ((size_t)stream->fd < of(loop)->watched_len)
+        of(loop)->watched[stream->fd] = 0;
     return arm(of(loop), EPOLL_CTL_ADD, stream->fd, EPOLLIN, stream_data(stream));
 }
 
@@ -170,7 +173,7 @@ dispatch_stream(epoll_loop *self, vv_stream *stream, uint32_t events)
 {
     if (VV_UNLIKELY(stream->fd < 0))
         return; /* dropped earlier in this turn */
-    if (VV_LIKELY(events == EPOLLIN)) {
+    if (VV_LIKELY(events == EPOLLIN && stream->state == STREAM_IN_SET)) {
         receive(self, stream);
         return;
     }

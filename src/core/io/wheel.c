@@ -76,10 +76,8 @@ vv_wheel_advance(vv_wheel *wheel, int64_t now_ms, void (*on_due)(void *self, vv_
 {
     int64_t target = (now_ms - wheel->origin_ms) / VV_WHEEL_TICK_MS;
     if (target > (int64_t)wheel->now + VV_WHEEL_SLOTS) {
-        /* After a long sleep (a stopped process) once round the wheel visits every slot; skip the other turns. */
-        int64_t skip = target - wheel->now - VV_WHEEL_SLOTS;
-        wheel->origin_ms += skip * VV_WHEEL_TICK_MS;
-        target -= skip;
+        /* After a long sleep (a stopped process) once round the wheel visits every slot: skip the other turns. */
+        wheel->now = (uint32_t)(target - VV_WHEEL_SLOTS);
     }
     while ((int64_t)wheel->now < target) {
         wheel->now++;

@@ -39,7 +39,7 @@ void vv_wheel_file(vv_wheel *wheel, vv_timer *timer);
 static inline void
 vv_wheel_set(vv_wheel *wheel, vv_timer *timer, uint32_t ms)
 {
-    timer->due = wheel->now + (ms + VV_WHEEL_TICK_MS - 1) / VV_WHEEL_TICK_MS + 1;
+    timer->due = wheel->now + ms / VV_WHEEL_TICK_MS + (ms % VV_WHEEL_TICK_MS != 0) + 1;
     if (timer->next == NULL || timer->due < timer->filed)
         vv_wheel_file(wheel, timer);
 }

@@ -362,10 +362,10 @@ take_bytes(client *c)
 }
 
 /* The length of the answer at `at` with its line of text in `line`; 0 when it is not whole. */
-VV_NOINLINE static size_t
+static inline size_t
 one_answer(const client *c, const char *at, size_t len, char *line, size_t room)
 {
-    const char *end = memmem(at, len, "\r\n\r\n", 4);
+    const char *end = strstr(at, "\r\n\r\n");
     if (end == NULL)
         return 0;
     size_t head = (size_t)(end - at) + 4, body = 0;
@@ -398,7 +398,7 @@ read_answers(client *c, char *text)
         at += len;
     }
     c->got_len -= at;
-    memmove(c->got, c->got + at, c->got_len);
+    memmove(c->got, c->got + at, c->got_len + 1); /* with the NUL */
 }
 
 /* What the client has heard since it was last asked. Waits for as much as is expected; then a little, for more. */
