@@ -266,8 +266,8 @@ vv_exchange_reply(vv_exchange *ex, const vv_reply *reply)
 {
     vv_conn *conn = ex->conn;
     unsigned how = ex->how;
-    if (ex->next == NULL) /* while draining the last answer says so: those behind another are still owed */
-        how |= conn->server->how;
+    if (ex->next == NULL) /* the last answer says that it is: those behind another are still owed */
+        how |= conn->phase == VV_CONN_OPEN ? conn->server->how : VV_WRITE_CLOSE;
     if (reply->close) {
         close_unasked(conn, how);
         how |= VV_WRITE_CLOSE;
