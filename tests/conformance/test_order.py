@@ -37,13 +37,15 @@ def mixed(chance, kinds, count):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_random_mixes(server, seed):
+@pytest.mark.parametrize("limits", [{}, {"limit_pipeline": 3, "limit_output_bytes": 3_000}, {"limit_pipeline": 1}])
+def test_random_mixes(serve, limited, seed, limits):
+    server = serve(limited(**limits))
     chance = random.Random(seed)
     kinds = list(KINDS) if seed % 3 else chance.sample(list(KINDS), 3)
     made, methods = mixed(chance, kinds, chance.choice([2, 10, 130, 300]))
     data = b"".join(request for request, _, _ in made) + CLOSE
-    with Wire(server.port) as wire:
-        sender = Thread(target=wire.send, args=[data])
+    with Wire(server.port, receive_bytes=4096 if limits else 0) as wire:
+        sender = Thread(target=send_in_parts, args=[wire, data, chance])
         sender.start()
         answers = split(wire.until_closed(), methods)
         sender.join(SECONDS)
@@ -51,6 +53,13 @@ def test_random_mixes(server, seed):
     for answer, (_, _, text), method in zip(answers, made, methods, strict=False):
         if text is not None and method != "HEAD":
             assert answer.text == text
+
+
+def send_in_parts(wire, data, chance):
+    while data:
+        count = chance.choice([1, 30, 400, 5_000, 50_000])
+        wire.send(data[:count])
+        data = data[count:]
 
 
 def test_random_mixes_on_many_connections_at_once(server):
