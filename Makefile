@@ -45,7 +45,7 @@ bench: build ## measure the kernels, then the server
 	@for kernel in $$(find build/core/benchmarks/kernels -maxdepth 1 -type f -executable | sort); do \
 	    echo "=== $$kernel"; $$kernel || exit 1; \
 	done
-	@if [ -f benchmarks/http/run.py ]; then $(VENV)/python benchmarks/http/run.py; fi
+	@$(VENV)/python benchmarks/http/run.py --output build/results.md
 
 fuzz: tools ## run each fuzz target for FUZZ_SECONDS (60), where there is a clang
 	@CLANG='$(CLANG)' SECONDS_EACH='$(FUZZ_SECONDS)' $(IN_VENV) tools/fuzz.sh

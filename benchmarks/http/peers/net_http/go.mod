@@ -1,0 +1,3 @@
+module net_http
+
+go 1.21

@@ -1,0 +1,48 @@
+"""What is measured of vivace: one handler for each thing that a request may ask of it. `vivace_app.py PORT`."""
+
+import sys
+from typing import Any
+
+from vivace import Application
+
+app = Application()
+
+
+@app.get("/")
+def hello(request: Any) -> Any:
+    return request.Response(text="Hello world!")
+
+
+@app.get("/text")
+def text() -> str:
+    return "Hello world!"
+
+
+@app.get("/async")
+async def hello_async(request: Any) -> Any:
+    return request.Response(text="Hello world!")
+
+
+@app.get("/json")
+def as_json() -> dict[str, str]:
+    return {"message": "Hello world!"}
+
+
+@app.get("/users/{id:int}")
+def user(id: int) -> str:
+    return str(id)
+
+
+@app.get("/headers")
+def headers(request: Any) -> str:
+    given = request.headers
+    return given["Host"] + given["Accept"] + given["User-Agent"] + given["Accept-Language"]
+
+
+@app.post("/echo")
+def echo(request: Any) -> bytes:
+    return request.body
+
+
+if __name__ == "__main__":
+    app.run(port=int(sys.argv[1]))
