@@ -52,7 +52,8 @@ def machine() -> Iterator[str]:
     found = [word for word in words if word in options]
     yield f"- CPU: {_cpu_model()}, {os.cpu_count()} in all; the server on one, the load on another"
     yield f"- Kernel: {platform.system()} {platform.release().partition('-')[0]}"
-    yield f"- Python: {platform.python_version()}, {platform.python_compiler()}, configured with {' '.join(found) or 'no option'}"
+    made = f"{platform.python_compiler()}, configured with {' '.join(found) or 'no option'}"
+    yield f"- Python: {platform.python_version()}, {made}"
     yield f"- Compiler of the core: {_first_line('cc', '--version')}"
 
 
