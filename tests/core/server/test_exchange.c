@@ -254,6 +254,9 @@ head_is_answered_without_a_body(void **state)
         "HEAD /nowhere HTTP/1.1\r\nHost: a\r\n\r\n");
     answer(&s, "a");
     assert_hears(&s, &c, "200, 200, 200, 404");
+    say(&s, &c, "HEAD /say/%zz HTTP/1.1\r\nHost: a\r\n\r\n");
+    shutdown(c.fd, SHUT_WR);
+    assert_hears(&s, &c, "400 (close), end");
     client_close(&s, &c);
     stage_close(&s);
 }
