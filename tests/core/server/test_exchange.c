@@ -203,6 +203,27 @@ an_answer_that_closes_is_the_last(void **state)
 }
 
 static void
+the_last_answer_reaches_a_client_that_had_sent_more(void **state)
+{
+    static char more[200 * 1000];
+    stage s;
+    stage_open(&s, NULL);
+    memset(more, 'x', sizeof more);
+    for (int cut = 0; cut < 2; cut++) {
+        client c = client_open(&s);
+        const char *ask = GET("/close/a");
+        size_t first = cut ? 10 : 0;
+        say_bytes(&s, &c, ask, first);
+        turns(&s);
+        say_bytes(&s, &c, ask + first, strlen(ask) - first);
+        say_bytes(&s, &c, more, sizeof more); /* closing with bytes unread would be a reset */
+        assert_hears(&s, &c, "200 a (close), end");
+        client_close(&s, &c);
+    }
+    stage_close(&s);
+}
+
+static void
 http_1_0_keeps_alive_only_when_asked(void **state)
 {
     stage s;
@@ -273,6 +294,7 @@ main(void)
         cmocka_unit_test(an_answer_is_told_when_it_has_left),
         cmocka_unit_test(an_answer_that_was_not_taken_is_told_of_too),
         cmocka_unit_test(an_answer_that_closes_is_the_last),
+        cmocka_unit_test(the_last_answer_reaches_a_client_that_had_sent_more),
         cmocka_unit_test(http_1_0_keeps_alive_only_when_asked),
         cmocka_unit_test(a_handler_may_end_the_connection),
         cmocka_unit_test(head_is_answered_without_a_body),
