@@ -1,5 +1,6 @@
 #include "binding/py_selector.h"
 
+#include <limits.h>
 #include <math.h>
 
 #include "binding/py_server.h"
@@ -123,37 +124,50 @@ is_open(selector_object *self)
     return 0;
 }
 
+/* The number of an int, or int(fileobj.fileno()), as the standard selectors take it. -1 with ValueError. */
+static long
+descriptor_number(PyObject *fileobj)
+{
+    PyObject *given = PyLong_Check(fileobj) ? Py_NewRef(fileobj) : PyObject_CallMethod(fileobj, "fileno", NULL);
+    PyObject *number = given != NULL ? PyNumber_Long(given) : NULL;
+    long fd = number != NULL ? PyLong_AsLong(number) : -1;
+    Py_XDECREF(number);
+    Py_XDECREF(given);
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_TypeError) &&
+        !PyErr_ExceptionMatches(PyExc_ValueError) && !PyErr_ExceptionMatches(PyExc_OverflowError))
+        return -1;
+    if (PyErr_Occurred())
+        PyErr_Format(PyExc_ValueError, "Invalid file object: %R", fileobj);
+    else if (fd < 0 || fd > INT_MAX)
+        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %ld", fd);
+    else
+        return fd;
+    return -1;
+}
+
 /* The descriptor of a file object, as an int object. Like the standard selectors, a file object that was closed after
  * it was registered is still found. New reference, or NULL with ValueError. */
 static PyObject *
 descriptor_of(selector_object *self, PyObject *fileobj)
 {
-    int fd = PyObject_AsFileDescriptor(fileobj);
+    long fd = descriptor_number(fileobj);
     if (fd >= 0)
         return PyLong_FromLong(fd);
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyObject *number, *key, *found = NULL;
+    PyObject *type, *value, *traceback, *number, *key;
     Py_ssize_t at = 0;
+    PyErr_Fetch(&type, &value, &traceback);
     while (self->keys != NULL && PyDict_Next(self->keys, &at, &number, &key)) {
         PyObject *its = PyObject_GetAttr(key, self->state->name_fileobj);
-        if (its == fileobj)
-            found = Py_NewRef(number);
+        int same = its == fileobj;
         Py_XDECREF(its);
-        if (found != NULL)
-            break;
-    }
-    if (found != NULL) {
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-        return found;
+        if (same) {
+            Py_XDECREF(type);
+            Py_XDECREF(value);
+            Py_XDECREF(traceback);
+            return Py_NewRef(number);
+        }
     }
     PyErr_Restore(type, value, traceback);
-    if (PyErr_ExceptionMatches(PyExc_TypeError)) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "Invalid file object: %R", fileobj);
-    }
     return NULL;
 }
 
@@ -402,11 +416,14 @@ turns(selector_object *self, double timeout)
 }
 
 static PyObject *
-selector_select(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
+selector_select(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
     selector_object *self = (selector_object *)object;
     double timeout = -1;
-    if (nargs > 1) {
+    if (kwnames != NULL && nargs == 0 && PyTuple_GET_SIZE(kwnames) == 1 &&
+        PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "timeout") == 0)
+        nargs = 1; /* its value is the first all the same */
+    else if (nargs > 1 || (kwnames != NULL && PyTuple_GET_SIZE(kwnames) > 0)) {
         PyErr_SetString(PyExc_TypeError, "select() takes one timeout");
         return NULL;
     }
@@ -441,7 +458,7 @@ selector_poll(PyObject *object, PyObject *unused)
 {
     PyObject *zero = PyLong_FromLong(0), *ready = NULL;
     if (zero != NULL)
-        ready = selector_select(object, &zero, 1);
+        ready = selector_select(object, &zero, 1, NULL);
     Py_XDECREF(zero);
     if (ready == NULL)
         return NULL;
@@ -529,6 +546,18 @@ selector_close(PyObject *object, PyObject *unused)
     Py_CLEAR(self->keys);
     drop_map(self);
     Py_RETURN_NONE;
+}
+
+static PyObject *
+context_enter(PyObject *object, PyObject *unused)
+{
+    return Py_NewRef(object);
+}
+
+static PyObject *
+context_exit(PyObject *object, PyObject *unused)
+{
+    return selector_close(object, NULL);
 }
 
 static PyObject *
@@ -631,13 +660,15 @@ static PyMethodDef selector_methods[] = {
     { "register", KEYWORDS(selector_register), PyDoc_STR("register(fileobj, events, data=None)\n--\n\nAs selectors.BaseSelector.register.") },
     { "unregister", selector_unregister, METH_O, PyDoc_STR("unregister(fileobj)\n--\n\nAs selectors.BaseSelector.unregister.") },
     { "modify", KEYWORDS(selector_modify), PyDoc_STR("modify(fileobj, events, data=None)\n--\n\nAs selectors.BaseSelector.modify.") },
-    { "select", (PyCFunction)(void (*)(void))selector_select, METH_FASTCALL, PyDoc_STR("select(timeout=None, /)\n--\n\nServes HTTP until a registered descriptor is ready or the loop has work; [(key, events), ...].") },
+    { "select", (PyCFunction)(void (*)(void))selector_select, METH_FASTCALL | METH_KEYWORDS, PyDoc_STR("select(timeout=None)\n--\n\nServes HTTP until a registered descriptor is ready or the loop has work; [(key, events), ...].") },
     { "poll", selector_poll, METH_NOARGS, PyDoc_STR("poll()\n--\n\nServes what is ready, without waiting.") },
     { "get_key", selector_get_key, METH_O, PyDoc_STR("get_key(fileobj)\n--\n\nAs selectors.BaseSelector.get_key.") },
     { "get_map", selector_get_map, METH_NOARGS, PyDoc_STR("get_map()\n--\n\nAs selectors.BaseSelector.get_map.") },
     { "attach", selector_attach, METH_O, PyDoc_STR("attach(loop)\n--\n\nNames the loop that handlers' tasks are made on.") },
     { "fileno", selector_fileno, METH_NOARGS, PyDoc_STR("fileno()\n--\n\nReadable when poll() has something to serve.") },
     { "close", selector_close, METH_NOARGS, PyDoc_STR("close()\n--\n\nCloses servers and connections.") },
+    { "__enter__", context_enter, METH_NOARGS, NULL },
+    { "__exit__", context_exit, METH_VARARGS, NULL },
     { NULL, NULL, 0, NULL },
 };
 
@@ -661,35 +692,39 @@ static PyType_Spec selector_spec = {
 
 /* ---- get_map() -------------------------------------------------------------------------------------------------- */
 
+/* The dict behind it, an empty one once the selector is closed. New reference. */
 static PyObject *
 map_keys(PyObject *object)
 {
     selector_object *selector = ((map_object *)object)->selector;
-    if (selector == NULL || selector->keys == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "the selector is closed");
-        return NULL;
-    }
-    return selector->keys;
+    return selector != NULL && selector->keys != NULL ? Py_NewRef(selector->keys) : PyDict_New();
 }
 
 static Py_ssize_t
 map_length(PyObject *object)
 {
-    PyObject *keys = map_keys(object); /* borrowed */
-    return keys != NULL ? PyDict_GET_SIZE(keys) : -1;
+    PyObject *keys = map_keys(object);
+    Py_ssize_t count = keys != NULL ? PyDict_GET_SIZE(keys) : -1;
+    Py_XDECREF(keys);
+    return count;
 }
 
 static PyObject *
 map_subscript(PyObject *object, PyObject *fileobj)
 {
-    return map_keys(object) != NULL ? find_key(((map_object *)object)->selector, fileobj) : NULL;
+    selector_object *selector = ((map_object *)object)->selector;
+    if (selector != NULL)
+        return find_key(selector, fileobj);
+    PyErr_Format(PyExc_KeyError, "%R is not registered: the selector is closed", fileobj);
+    return NULL;
 }
 
 static PyObject *
 map_iter(PyObject *object)
 {
-    PyObject *keys = map_keys(object); /* borrowed */
-    return keys != NULL ? PyObject_GetIter(keys) : NULL;
+    PyObject *keys = map_keys(object), *iter = keys != NULL ? PyObject_GetIter(keys) : NULL;
+    Py_XDECREF(keys);
+    return iter;
 }
 
 static int
@@ -722,8 +757,9 @@ map_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 map_view(PyObject *object, PyObject *kind)
 {
-    PyObject *keys = map_keys(object); /* borrowed */
-    return keys != NULL ? PyObject_CallMethodNoArgs(keys, kind) : NULL;
+    PyObject *keys = map_keys(object), *view = keys != NULL ? PyObject_CallMethodNoArgs(keys, kind) : NULL;
+    Py_XDECREF(keys);
+    return view;
 }
 
 static PyObject *
