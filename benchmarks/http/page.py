@@ -83,6 +83,11 @@ def _table(rounds: Rounds, mode: str) -> Iterator[str]:
     for name in sorted(of_mode, key=lambda name: -middle[name]):
         yield _row(name, of_mode[name], base)
     yield ""
+    if base:
+        figures = list(map(per_cpu, of_mode[BASE]))
+        apart = (max(figures) - min(figures)) / statistics.median(figures)
+        yield f"The rounds of the null server itself lie {apart:.0%} apart: smaller differences mean nothing here."
+        yield ""
 
 
 def page(rounds: Rounds, modes: list[str], seconds: float, busy: float, left_out: dict[str, str]) -> str:
