@@ -50,7 +50,7 @@ request_new(server_object *server)
         state->requests = (request_object *)self->memory; /* the stock is linked through it */
         state->request_count--;
         self->memory = NULL;
-        Py_SET_REFCNT((PyObject *)self, 1);
+        state_revive((PyObject *)self);
     } else {
         self = PyObject_GC_New(request_object, state->request_type);
         if (self == NULL)

@@ -12,8 +12,7 @@ take(module_state *state, PyTypeObject *type)
         state->responses = (response_object *)self->text; /* the stock is linked through it */
         state->response_count--;
         self->text = NULL;
-        /* The type's reference, and the object's own. */
-        Py_SET_REFCNT((PyObject *)self, 1);
+        state_revive((PyObject *)self); /* it has kept its reference to the type */
         return self;
     }
     return (response_object *)type->tp_alloc(type, 0);
@@ -472,17 +471,33 @@ response_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObje
     return response_make(state, (PyTypeObject *)type, args, PyVectorcall_NARGS(nargsf), kwnames);
 }
 
-/* For subclasses, which do not inherit the vectorcall. */
+/* For subclasses, which do not inherit the vectorcall: made empty, and filled by __init__, which they may extend. */
 static PyObject *
 response_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    module_state *state = state_of_type(type);
+    response_object *self = (response_object *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->status = 200;
+        self->media = VV_MEDIA_NONE;
+    }
+    return (PyObject *)self;
+}
+
+static int
+response_init_args(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    response_object *self = (response_object *)object;
+    module_state *state = state_of_type(Py_TYPE(object));
     if (state == NULL)
-        return NULL;
+        return -1;
+    clear(self);
+    self->status = 200;
+    self->close = 0;
+    self->media = VV_MEDIA_NONE;
     Py_ssize_t nargs = PyTuple_GET_SIZE(args), count = kwargs != NULL ? PyDict_GET_SIZE(kwargs) : 0;
-    PyObject *kwnames = PyTuple_New(count);
-    PyObject **flat = PyMem_New(PyObject *, nargs + count + 1);
-    PyObject *self = NULL;
+    PyObject *kwnames = PyTuple_New(count), *values[P_COUNT] = { NULL }; /* values: borrowed */
+    PyObject **flat = PyMem_New(PyObject *, nargs + count + 1);          /* borrowed */
+    int result = -1;
     if (kwnames != NULL && flat != NULL) {
         for (Py_ssize_t i = 0; i < nargs; i++)
             flat[i] = PyTuple_GET_ITEM(args, i);
@@ -492,11 +507,13 @@ response_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
             PyTuple_SET_ITEM(kwnames, n, Py_NewRef(name));
             flat[nargs + n++] = value;
         }
-        self = response_make(state, type, flat, nargs, count > 0 ? kwnames : NULL);
+        result = collect(state, flat, nargs, kwnames, values) < 0 ? -1 : fill(state, self, values);
+    } else if (flat == NULL) {
+        PyErr_NoMemory();
     }
     PyMem_Free(flat);
     Py_XDECREF(kwnames);
-    return self;
+    return result;
 }
 
 int
@@ -660,6 +677,7 @@ static PyMethodDef response_methods[] = {
 static PyType_Slot response_slots[] = {
     { Py_tp_doc, (void *)PyDoc_STR("An answer. May be kept and returned many times.") },
     { Py_tp_new, response_new },
+    { Py_tp_init, response_init_args },
     { Py_tp_dealloc, dealloc },
     { Py_tp_repr, response_repr },
     { Py_tp_getset, response_getset },

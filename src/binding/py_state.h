@@ -57,6 +57,17 @@ typedef struct module_state {
 
 extern PyModuleDef vivace_engine_module;
 
+/* An object from stock lives again. Debug builds of CPython keep account of what lives. */
+static inline void
+state_revive(PyObject *object)
+{
+#if defined(Py_REF_DEBUG) || defined(Py_TRACE_REFS)
+    _Py_NewReference(object);
+#else
+    Py_SET_REFCNT(object, 1);
+#endif
+}
+
 /* The state, from a type of ours or a subclass of one. NULL with TypeError when it is none. */
 module_state *state_of_type(PyTypeObject *type);
 

@@ -1,5 +1,7 @@
 """What the tests of the binding share."""
 
+import gc
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -21,3 +23,25 @@ def answer(serve) -> Callable[..., str]:
         return text
 
     return ask
+
+
+@pytest.fixture
+def blocks() -> Callable[[Callable[[], object], type[BaseException]], int]:
+    """`blocks(function, error)` calls it 300 times, each raises the error: blocks of memory that stay of the last 250."""
+
+    def count(function, error):
+        before = 0
+        for n in range(300):
+            try:
+                function()
+            except error:
+                pass
+            else:
+                raise AssertionError(error)
+            if n == 50:
+                gc.collect()
+                before = sys.getallocatedblocks()
+        gc.collect()
+        return sys.getallocatedblocks() - before
+
+    return count
