@@ -10,7 +10,7 @@ MORE_FIELDS = FIELDS + b"User-Agent: load/1.0\r\nAccept-Language: en\r\n"
 
 @dataclass(frozen=True)
 class Workload:
-    """One request, over and over, and what must come back."""
+    """One request, over and over, and what must come back: a body that no head of an answer holds by chance."""
 
     request: bytes
     body: bytes
@@ -24,6 +24,6 @@ HELLO = _get(b"/", HELLO_BODY)
 TEXT = _get(b"/text", HELLO_BODY)
 ASYNC = _get(b"/async", HELLO_BODY)
 JSON = _get(b"/json", b'{"message":"Hello world!"}')
-USER = _get(b"/users/42", b"42")
+USER = _get(b"/users/31415926", b"31415926")
 HEADERS = _get(b"/headers", b"127.0.0.1*/*load/1.0en", MORE_FIELDS)
 ECHO = Workload(b"POST /echo HTTP/1.1\r\n%bContent-Length: 1024\r\n\r\n%b" % (FIELDS, ECHO_BODY), ECHO_BODY)
