@@ -480,7 +480,7 @@ selector_flush(selector_object *self)
 void
 selector_nudge(selector_object *self)
 {
-    if (self->pyloop == NULL || self->queue == NULL)
+    if (self->nested)
         selector_flush(self);
 }
 
@@ -510,11 +510,14 @@ selector_attach(PyObject *object, PyObject *pyloop)
     detach_loop(self);
     self->pyloop = Py_NewRef(pyloop);
     self->queue = PyObject_GetAttr(pyloop, self->state->name__ready);
-    if (self->queue == NULL)
-        PyErr_Clear(); /* not one of asyncio's own loops: poll() serves it */
+    PyErr_Clear(); /* without one it is not of asyncio's own */
+    PyObject *its = PyObject_GetAttr(pyloop, self->state->name__selector);
+    PyErr_Clear();
+    self->nested = its != object;
+    Py_XDECREF(its);
 #if PY_VERSION_HEX < 0x030E0000
     /* Until 3.13 current_task() finds the task by the loop's hash, which is where LoopBase comes in. */
-    if (PyObject_TypeCheck(pyloop, self->state->loop_base_type)) {
+    if (!self->nested && PyObject_TypeCheck(pyloop, self->state->loop_base_type)) {
         ((loop_base_object *)pyloop)->selector = self;
         self->exact_task = 1;
     }

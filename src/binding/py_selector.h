@@ -39,6 +39,7 @@ typedef struct selector_object {
     int entered;         /* the context is the thread's current one */
     int selecting;
     int ran;             /* Python code of the application ran in this turn */
+    int nested;          /* another selector waits for us: select() is not called once a turn, poll() is now and then */
     int exact_task;      /* current_task() can be answered in a first step: the loop is a LoopBase */
 } selector_object;
 

@@ -1,9 +1,18 @@
 """The engine as asyncio's selector: waiting, waking, and what else runs on the loop beside it."""
 
 import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
 
-from vivace import Application
+import pytest
+from vivace import Application, serving
 from vivace.settings import LIMITS
+from vivace.sockets import Tcp, open_listeners
 
 
 def limits(**given):
@@ -24,3 +33,283 @@ class TestWaiting:
         client = serve(app, limits=limits(limit_pipeline=2)).client()
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 9)
         assert [client.answer().text for _ in range(9)] == ["late"] * 9
+
+    def test_nothing_keeps_a_signal_from_a_loop_that_serves_without_python(self, start):
+        served = start(
+            "-c",
+            "import signal, vivace, asyncio\n"
+            "from vivace import serving\nfrom vivace.loop import new_event_loop\n"
+            "from vivace.sockets import Tcp, open_listeners\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "async def main():\n"
+            "    (listener,) = open_listeners([Tcp('127.0.0.1', 0)])\n"
+            "    async with serving.running(vivace.Application(), [listener]):\n"
+            "        print('x serving http://127.0.0.1:%d (x)' % listener.socket.getsockname()[1], file=sys.stderr)\n"
+            "        await asyncio.Event().wait()\n"
+            "import sys\n"
+            "loop = new_event_loop()\n"
+            "signal.set_wakeup_fd(-1)\n"
+            "loop.run_until_complete(main())\n",
+        )
+        client = served.client()
+        stop = threading.Event()
+
+        def flood():
+            with contextlib.suppress(OSError):
+                while not stop.is_set():
+                    client.send("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" * 50)
+                    for _ in range(50):
+                        client.answer()
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        time.sleep(0.2)
+        served.signal(signal.SIGINT)
+        status, _, err = served.end()
+        stop.set()
+        client.close()
+        thread.join()
+        assert status in (1, -signal.SIGINT, 130)
+        assert "KeyboardInterrupt" in err
+
+
+class Flood:
+    """Load from a thread, for as long as the context lasts."""
+
+    def __init__(self, served, path):
+        self._client = served.client()
+        self._request = f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n" * 20
+        self._stop = False
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        while not self._stop:
+            self._client.send(self._request)
+            for _ in range(20):
+                self._client.answer()
+
+    def __enter__(self):
+        self._thread.start()
+
+    def __exit__(self, *_):
+        self._stop = True
+        self._thread.join()
+
+
+@pytest.fixture(params=["idle", "sync", "async", "nowhere"])
+def loaded(request, serve):
+    """`loaded(app)`: a client of an application that others keep busy."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(app):
+            app.get("/load/sync")(lambda: "sync")
+
+            @app.get("/load/async")
+            async def suspends(request):
+                await asyncio.sleep(0)
+                return "async"
+
+            served = serve(app)
+            if request.param != "idle":
+                stack.enter_context(Flood(served, f"/load/{request.param}"))
+            return served.client()
+
+        yield begin
+
+
+class TestBesides:
+    """What asyncio does is done beside the serving of requests, idle or busy."""
+
+    def test_timers(self, loaded):
+        app = Application()
+
+        @app.get("/")
+        async def handler(request):
+            loop = asyncio.get_running_loop()
+            began, late = loop.time(), []
+            for n in range(1, 6):
+                loop.call_later(n * 0.01, lambda due: late.append(loop.time() - due), began + n * 0.01)
+            await asyncio.sleep(0.08)
+            return " ".join(f"{seconds:.4f}" for seconds in late)
+
+        late = [float(seconds) for seconds in loaded(app).request("/").text.split()]
+        assert len(late) == 5
+        assert min(late) > -0.001
+        assert sorted(late)[2] < 0.02
+
+    def test_a_timer_set_by_a_handler_that_does_not_wait_for_it(self, loaded):
+        app = Application()
+        rung = threading.Event()
+
+        @app.get("/")
+        def handler(request):
+            asyncio.get_running_loop().call_later(0.01, rung.set)
+            return "set"
+
+        assert loaded(app).request("/").text == "set"
+        assert rung.wait(2)
+
+    def test_threads(self, loaded):
+        app = Application()
+
+        @app.get("/")
+        async def handler(request):
+            loop = asyncio.get_running_loop()
+            found = await asyncio.gather(*(loop.run_in_executor(None, time.sleep, 0.001) for _ in range(5)))
+            future = loop.create_future()
+            thread = threading.Thread(target=lambda: loop.call_soon_threadsafe(future.set_result, "called"))
+            thread.start()
+            text = await future
+            thread.join()
+            return f"{found} {text}"
+
+        assert loaded(app).request("/").text == "[None, None, None, None, None] called"
+
+    def test_subprocesses(self, loaded):
+        app = Application()
+
+        @app.get("/")
+        async def handler(request):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", "print(input())", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            out, _ = await process.communicate(b"hello\n")
+            return f"{out.decode().strip()} {process.returncode}"
+
+        assert loaded(app).request("/").text == "hello 0"
+
+    def test_streams(self, loaded):
+        app = Application()
+
+        async def echo(reader, writer):
+            writer.write(await reader.readline())
+            await writer.drain()
+            writer.close()
+
+        @app.get("/")
+        async def handler(request):
+            server = await asyncio.start_server(echo, "127.0.0.1", 0)
+            async with server:
+                reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                writer.write(b"x" * 60_000 + b"\n")
+                line = await reader.readline()
+                writer.close()
+                await writer.wait_closed()
+            return str(len(line))
+
+        assert loaded(app).request("/").text == "60001"
+
+    @pytest.mark.parametrize("number", [False, True], ids=["socket", "int"])
+    def test_readers_and_writers(self, loaded, number):
+        app = Application()
+
+        @app.get("/")
+        async def handler(request):
+            loop = asyncio.get_running_loop()
+            left, right = socket.socketpair()
+            with left, right:
+                seen = []
+                readable = loop.create_future()
+                what = left.fileno() if number else left
+                loop.add_writer(what, seen.append, "writable")
+                await asyncio.sleep(0.002)
+                assert loop.remove_writer(what)
+                loop.add_reader(what, lambda: readable.done() or readable.set_result(left.recv(9)))
+                right.send(b"readable")
+                data = await readable
+                assert loop.remove_reader(what)
+                assert not loop.remove_reader(what)
+                return f"{seen[0]} {data.decode()}"
+
+        assert loaded(app).request("/").text == "writable readable"
+
+
+class TestOtherLoops:
+    """The engine under a loop that is not its own."""
+
+    @pytest.mark.parametrize("name", ["uvloop", "asyncio"])
+    def test_answers_given_outside_of_the_engine_leave_at_once(self, name):
+        if name == "uvloop":
+            factory = pytest.importorskip("uvloop").new_event_loop
+        else:
+            factory = asyncio.SelectorEventLoop
+        app = Application()
+
+        @app.get("/now")
+        def now(request):
+            return "now"
+
+        @app.get("/later")
+        async def later(request):
+            first = asyncio.current_task()
+            await asyncio.sleep(0.001)
+            return str(first is asyncio.current_task() is not None)
+
+        @app.get("/timeout")
+        async def timeout(request):
+            try:
+                async with asyncio.timeout(0.001):
+                    await asyncio.sleep(5)
+            except TimeoutError:
+                return "late"
+
+        @app.get("/callback")
+        async def callback(request):
+            await asyncio.sleep(0.001)
+            request.add_done_callback(lambda request: request.transport.close())
+            request.transport.close()
+            return "closing"
+
+        @app.get("/abort")
+        async def abort(request):
+            await asyncio.sleep(0.001)
+            request.transport.abort()
+            return "nobody"
+
+        async def ask(port, path):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+                return (await reader.readexactly(length)).decode()
+            finally:
+                writer.close()
+
+        async def main():
+            with contextlib.closing(open_listeners([Tcp("127.0.0.1", 0)])[0]) as listener:
+                async with serving.running(app, [listener]) as served:
+                    port = listener.socket.getsockname()[1]
+                    began = time.monotonic()
+                    for _ in range(20):
+                        assert await ask(port, "/now") == "now"
+                        assert await ask(port, "/later") == "True"
+                        assert await ask(port, "/timeout") == "late"
+                        assert await ask(port, "/callback") == "closing"
+                        with pytest.raises((EOFError, ConnectionResetError)):
+                            await ask(port, "/abort")
+                    assert time.monotonic() - began < 4  # 100 answers; waiting for a tick would take 0.1 s each
+                    assert served.server.requests == 100
+
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(main())
+
+    def test_the_engines_own_timers_run_there(self):
+        uvloop = pytest.importorskip("uvloop")
+        app = Application()
+
+        async def main():
+            with contextlib.closing(open_listeners([Tcp("127.0.0.1", 0)])[0]) as listener:
+                async with serving.running(app, [listener], limits=limits(timeout_head=0.3)):
+                    port = listener.socket.getsockname()[1]
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.write(b"GET / HTT")
+                    began = time.monotonic()
+                    answer = await reader.read()
+                    writer.close()
+                    return answer.split(b"\r\n")[0], time.monotonic() - began
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            line, seconds = runner.run(main())
+        assert line == b"HTTP/1.1 408 Request Timeout"
+        assert seconds < 2
