@@ -1,6 +1,7 @@
 /* vivace._engine: the module. */
 #include "binding/py_state.h"
 
+#include "core/io/loop.h"
 #include "core/simd/isa.h"
 
 module_state *
@@ -93,7 +94,7 @@ module_exec(PyObject *module)
         return -1;
     if (PyModule_AddStringConstant(module, "ISA", vv_isa_name(vv_isa_chosen())) < 0)
         return -1;
-    PyObject *backends = Py_BuildValue("(s)", "epoll");
+    PyObject *backends = vv_loop_offers(VV_LOOP_URING) ? Py_BuildValue("(ss)", "epoll", "uring") : Py_BuildValue("(s)", "epoll");
     if (backends == NULL)
         return -1;
     int added = PyModule_AddObjectRef(module, "IO_BACKENDS", backends);

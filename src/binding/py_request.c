@@ -622,38 +622,6 @@ request_repr(PyObject *object)
     return text;
 }
 
-/* A wrong guess is told the nearest name. */
-VV_COLD static PyObject *
-unknown_attribute(PyObject *object, PyObject *name)
-{
-    PyObject *difflib = PyImport_ImportModule("difflib"), *names = PyObject_Dir((PyObject *)Py_TYPE(object));
-    PyObject *near = difflib != NULL && names != NULL
-                         ? PyObject_CallMethod(difflib, "get_close_matches", "OOi", name, names, 1)
-                         : NULL;
-    if (near != NULL && PyList_Check(near) && PyList_GET_SIZE(near) == 1)
-        PyErr_Format(PyExc_AttributeError, "a request has no attribute %R: did you mean %R?", name,
-                     PyList_GET_ITEM(near, 0));
-    else if (!PyErr_Occurred())
-        PyErr_Format(PyExc_AttributeError, "a request has no attribute %R", name);
-    Py_XDECREF(near);
-    Py_XDECREF(names);
-    Py_XDECREF(difflib);
-    return NULL;
-}
-
-static PyObject *
-request_getattro(PyObject *object, PyObject *name)
-{
-    PyObject *value = PyObject_GenericGetAttr(object, name);
-    if (VV_LIKELY(value != NULL) || !PyErr_ExceptionMatches(PyExc_AttributeError))
-        return value;
-    /* An AttributeError from within an attribute's own making is passed on; there is none such in C. */
-    if (PyUnicode_READ_CHAR(name, 0) == '_')
-        return NULL;
-    PyErr_Clear();
-    return unknown_attribute(object, name);
-}
-
 static PyGetSetDef request_getset[] = {
 #define X(slot, attribute, doc) { #attribute, get_##attribute, NULL, PyDoc_STR(doc), NULL },
     REQUEST_TABLE(X)
@@ -684,7 +652,6 @@ static PyType_Slot request_slots[] = {
     { Py_tp_dealloc, request_dealloc },
     { Py_tp_traverse, request_traverse },
     { Py_tp_clear, request_clear },
-    { Py_tp_getattro, request_getattro },
     { Py_tp_repr, request_repr },
     { Py_tp_getset, request_getset },
     { Py_tp_methods, request_methods },

@@ -577,6 +577,16 @@ selector_get_io(PyObject *object, void *closure)
     return is_open(self) ? PyUnicode_FromString(vv_loop_name(self->loop)) : NULL;
 }
 
+static int
+kind_of(const char *io)
+{
+    static const char *const names[] = { [VV_LOOP_AUTO] = "auto", [VV_LOOP_EPOLL] = "epoll", [VV_LOOP_URING] = "uring" };
+    for (int kind = 0; kind <= VV_LOOP_URING; kind++)
+        if (strcmp(io, names[kind]) == 0)
+            return kind;
+    return -1;
+}
+
 static PyObject *
 selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -585,8 +595,9 @@ selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     module_state *state = state_of_type(type);
     if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|s:Selector", names, &io))
         return NULL;
-    if (strcmp(io, "auto") != 0 && strcmp(io, "epoll") != 0) {
-        PyErr_Format(PyExc_ValueError, "unknown io back-end \"%s\": use auto or epoll", io);
+    int kind = kind_of(io);
+    if (kind < 0) {
+        PyErr_Format(PyExc_ValueError, "unknown io back-end \"%s\": use auto, epoll or uring", io);
         return NULL;
     }
     selector_object *self = (selector_object *)type->tp_alloc(type, 0);
@@ -594,7 +605,7 @@ selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     self->state = state;
     vv_loop_events events = { .self = self, .on_ready = on_ready };
-    if (vv_loop_open(&self->loop, VV_LOOP_AUTO, &events) != VV_OK) {
+    if (vv_loop_open(&self->loop, (vv_loop_kind)kind, &events) != VV_OK) {
         PyErr_SetFromErrno(PyExc_OSError);
         Py_DECREF(self);
         return NULL;

@@ -9,8 +9,26 @@
 vv_status
 vv_loop_open(vv_loop **out, vv_loop_kind kind, const vv_loop_events *events)
 {
-    (void)kind; /* epoll is the only one so far; `auto` chooses here when there are more */
+    if (kind == VV_LOOP_URING) {
+#ifdef VV_HAVE_URING
+        return vv_loop_uring_open(out, events);
+#else
+        errno = ENOSYS;
+        return VV_E_SYSTEM;
+#endif
+    }
     return vv_loop_epoll_open(out, events);
+}
+
+int
+vv_loop_offers(vv_loop_kind kind)
+{
+    static const vv_loop_events deaf;
+    vv_loop *loop;
+    if (vv_loop_open(&loop, kind, &deaf) != VV_OK)
+        return 0;
+    vv_loop_close(loop);
+    return 1;
 }
 
 void

@@ -58,10 +58,14 @@ typedef struct vv_loop_events {
     void (*on_ready)(void *self, int fd, unsigned events);
 } vv_loop_events;
 
-typedef enum vv_loop_kind { VV_LOOP_AUTO, VV_LOOP_EPOLL } vv_loop_kind;
+typedef enum vv_loop_kind { VV_LOOP_AUTO, VV_LOOP_EPOLL, VV_LOOP_URING } vv_loop_kind;
 
-/* Opens a loop. `events` is copied. VV_OK or VV_E_SYSTEM (errno tells). */
+/* Opens a loop. `events` is copied. VV_OK or VV_E_SYSTEM (errno tells: ENOSYS and EPERM where the kernel, a sandbox or
+ * the build has no io_uring; VV_LOOP_AUTO then takes the next best). */
 VV_NODISCARD vv_status vv_loop_open(vv_loop **out, vv_loop_kind kind, const vv_loop_events *events);
+/* Whether that back-end can be opened here and now. */
+int vv_loop_offers(vv_loop_kind kind);
+
 void vv_loop_close(vv_loop *loop); /* NULL is fine; streams and listeners must have been dropped */
 
 const char *vv_loop_name(const vv_loop *loop); /* "epoll" */

@@ -33,5 +33,8 @@ struct vv_loop {
 void vv_loop_read_clocks(vv_loop *loop);
 
 vv_status vv_loop_epoll_open(vv_loop **out, const vv_loop_events *events);
+#ifdef VV_HAVE_URING
+vv_status vv_loop_uring_open(vv_loop **out, const vv_loop_events *events);
+#endif
 
 #endif

@@ -11,21 +11,18 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/io/socket.h"
+#include "core/io/watch.h"
 
 enum {
     EVENTS = 512,               /* taken in one wait */
     RECEIVE_BYTES = 64 * 1024,  /* of one recv       */
     ACCEPTS = 64,               /* of one readiness  */
 };
-
-/* The low bits of an event's data tell what the rest is. */
-enum { TAG_STREAM = 0, TAG_LISTENER = 1, TAG_WATCHED = 2, TAG_MASK = 3 };
 
 enum { STREAM_PAUSED = 1, STREAM_WAITS_TO_SEND = 2, STREAM_IN_SET = 4 };
 enum { LISTENER_IN_SET = 1, LISTENER_SHARED = 2 };
@@ -34,8 +31,7 @@ typedef struct epoll_loop {
     vv_loop base;
     int epoll;
     int count; /* of events found by wait and not yet dispatched */
-    uint8_t *watched; /* by descriptor: the events asked for */
-    size_t watched_len;
+    vv_watch_set watched; /* in the same epoll set */
     struct epoll_event found[EVENTS];
     uint8_t received[RECEIVE_BYTES];
 } epoll_loop;
@@ -49,8 +45,7 @@ of(const vv_loop *loop)
 static void
 epoll_close(vv_loop *loop)
 {
-    close(of(loop)->epoll);
-    free(of(loop)->watched);
+    vv_watch_fini(&of(loop)->watched);
     free(of(loop));
 }
 
@@ -83,7 +78,7 @@ arm(epoll_loop *self, int operation, int fd, uint32_t events, uint64_t data)
 static uint64_t
 stream_data(const vv_stream *stream)
 {
-    return (uint64_t)(uintptr_t)stream | TAG_STREAM;
+    return (uint64_t)(uintptr_t)stream | VV_TAG_STREAM;
 }
 
 static uint32_t
@@ -196,7 +191,7 @@ dispatch_stream(epoll_loop *self, vv_stream *stream, uint32_t events)
 static uint64_t
 listener_data(const vv_listener *listener)
 {
-    return (uint64_t)(uintptr_t)listener | TAG_LISTENER;
+    return (uint64_t)(uintptr_t)listener | VV_TAG_LISTENER;
 }
 
 static void
@@ -233,12 +228,6 @@ epoll_unlisten(vv_loop *loop, vv_listener *listener)
     listener->fd = -1;
 }
 
-static int
-is_exhaustion(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
-}
-
 static void
 dispatch_listener(vv_loop *loop, vv_listener *listener)
 {
@@ -254,7 +243,7 @@ dispatch_listener(vv_loop *loop, vv_listener *listener)
             listener->on_accept(listener, fd, &peer);
             continue;
         }
-        if (is_exhaustion(errno)) {
+        if (vv_socket_is_exhaustion(errno)) {
             epoll_listen_pause(loop, listener);
             listener->on_exhausted(listener);
         } else if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) {
@@ -267,57 +256,9 @@ dispatch_listener(vv_loop *loop, vv_listener *listener)
 /* ---- other people's descriptors --------------------------------------------------------------------------------- */
 
 static vv_status
-remember(epoll_loop *self, int fd, unsigned events)
-{
-    size_t index = (size_t)fd;
-    if (index >= self->watched_len) {
-        size_t len = (index | 63) + 1;
-        uint8_t *watched = realloc(self->watched, len);
-        if (watched == NULL)
-            return VV_E_NO_MEMORY;
-        memset(watched + self->watched_len, 0, len - self->watched_len);
-        self->watched = watched;
-        self->watched_len = len;
-    }
-    self->watched[index] = (uint8_t)events;
-    return VV_OK;
-}
-
-static vv_status
 epoll_watch(vv_loop *loop, int fd, unsigned events)
 {
-    epoll_loop *self = of(loop);
-    if (fd < 0) {
-        errno = EBADF;
-        return VV_E_SYSTEM;
-    }
-    unsigned before = (size_t)fd < self->watched_len ? self->watched[fd] : 0;
-    if (events == 0) {
-        if (before != 0) {
-            self->watched[fd] = 0;
-            (void)!arm(self, EPOLL_CTL_DEL, fd, 0, 0); /* fails when it was closed first: fine */
-        }
-        return VV_OK;
-    }
-    uint32_t interest = ((events & VV_WATCH_READ) != 0 ? (uint32_t)EPOLLIN : 0u) |
-                        ((events & VV_WATCH_WRITE) != 0 ? (uint32_t)EPOLLOUT : 0u);
-    uint64_t data = (uint64_t)(unsigned)fd << 2 | TAG_WATCHED;
-    vv_status status = arm(self, before != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, interest, data);
-    /* The descriptor may have been closed behind our back and its number used again, or the reverse. */
-    if (status != VV_OK && before != 0 && errno == ENOENT)
-        status = arm(self, EPOLL_CTL_ADD, fd, interest, data);
-    return status == VV_OK ? remember(self, fd, events) : status;
-}
-
-static void
-dispatch_watched(epoll_loop *self, int fd, uint32_t events)
-{
-    unsigned asked = (size_t)fd < self->watched_len ? self->watched[fd] : 0;
-    /* As asyncio's own selector does: whatever is not plain readiness wakes both sides. */
-    unsigned ready = ((events & ~(uint32_t)EPOLLIN) != 0 ? VV_WATCH_WRITE : 0u) |
-                     ((events & ~(uint32_t)EPOLLOUT) != 0 ? VV_WATCH_READ : 0u);
-    if ((ready & asked) != 0)
-        self->base.events.on_ready(self->base.events.self, fd, ready & asked);
+    return vv_watch_change(&of(loop)->watched, fd, events);
 }
 
 /* ---- the turn --------------------------------------------------------------------------------------------------- */
@@ -329,15 +270,15 @@ epoll_dispatch(vv_loop *loop)
     for (int i = 0; i < self->count; i++) {
         uint64_t data = self->found[i].data.u64;
         uint32_t events = self->found[i].events;
-        switch (data & TAG_MASK) {
-        case TAG_STREAM:
+        switch (data & VV_TAG_MASK) {
+        case VV_TAG_STREAM:
             dispatch_stream(self, (vv_stream *)(uintptr_t)data, events);
             break;
-        case TAG_LISTENER:
-            dispatch_listener(loop, (vv_listener *)(uintptr_t)(data & ~(uint64_t)TAG_MASK));
+        case VV_TAG_LISTENER:
+            dispatch_listener(loop, (vv_listener *)(uintptr_t)(data & ~(uint64_t)VV_TAG_MASK));
             break;
         default:
-            dispatch_watched(self, (int)(data >> 2), events);
+            vv_watch_tell(&self->watched, &self->base.events, (int)(data >> 2), events);
             break;
         }
     }
@@ -370,13 +311,11 @@ vv_loop_epoll_open(vv_loop **out, const vv_loop_events *events)
         return VV_E_NO_MEMORY;
     self->base = (vv_loop){ .backend = &backend, .events = *events };
     self->count = 0;
-    self->watched = NULL;
-    self->watched_len = 0;
-    self->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (self->epoll < 0) {
+    if (vv_watch_init(&self->watched) != VV_OK) {
         free(self);
         return VV_E_SYSTEM;
     }
+    self->epoll = self->watched.epoll;
     vv_loop_read_clocks(&self->base);
     *out = &self->base;
     return VV_OK;

@@ -75,6 +75,12 @@ vv_socket_port(int fd)
     return 0;
 }
 
+int
+vv_socket_is_exhaustion(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
 void
 vv_address_from(vv_address *out, const struct sockaddr *from)
 {

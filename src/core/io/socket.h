@@ -18,6 +18,9 @@ VV_NODISCARD vv_status vv_socket_listen(const char *host, uint16_t port, int bac
 /* Makes an address of what accept() gave. */
 void vv_address_from(vv_address *out, const struct sockaddr *from);
 
+/* Whether an errno of accept() or socket() means that descriptors or memory have run out. */
+int vv_socket_is_exhaustion(int error);
+
 /* The port that a socket is bound to; 0 where there is none. */
 uint16_t vv_socket_port(int fd);
 

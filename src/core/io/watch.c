@@ -1,0 +1,109 @@
+#include "core/io/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+vv_status
+vv_watch_init(vv_watch_set *set)
+{
+    *set = (vv_watch_set){ .epoll = epoll_create1(EPOLL_CLOEXEC) };
+    return set->epoll >= 0 ? VV_OK : VV_E_SYSTEM;
+}
+
+void
+vv_watch_fini(vv_watch_set *set)
+{
+    if (set->epoll >= 0)
+        close(set->epoll);
+    free(set->events);
+    set->events = NULL;
+}
+
+static vv_status
+arm(const vv_watch_set *set, int operation, int fd, unsigned events)
+{
+    struct epoll_event event = {
+        .events = ((events & VV_WATCH_READ) != 0 ? (uint32_t)EPOLLIN : 0u) |
+                  ((events & VV_WATCH_WRITE) != 0 ? (uint32_t)EPOLLOUT : 0u),
+        .data.u64 = (uint64_t)(unsigned)fd << 2 | VV_TAG_WATCHED,
+    };
+    return epoll_ctl(set->epoll, operation, fd, &event) < 0 ? VV_E_SYSTEM : VV_OK;
+}
+
+static unsigned
+asked(const vv_watch_set *set, int fd)
+{
+    return (size_t)fd < set->len ? set->events[fd] : 0;
+}
+
+static vv_status
+make_room(vv_watch_set *set, size_t fd)
+{
+    if (fd < set->len)
+        return VV_OK;
+    size_t len = (fd | 63) + 1;
+    uint8_t *events = realloc(set->events, len);
+    if (events == NULL)
+        return VV_E_NO_MEMORY;
+    memset(events + set->len, 0, len - set->len);
+    set->events = events;
+    set->len = len;
+    return VV_OK;
+}
+
+static vv_status
+forget(vv_watch_set *set, int fd)
+{
+    if (asked(set, fd) != 0) {
+        set->events[fd] = 0;
+        set->count--;
+        (void)!arm(set, EPOLL_CTL_DEL, fd, 0); /* fails when it was closed first: fine */
+    }
+    return VV_OK;
+}
+
+vv_status
+vv_watch_change(vv_watch_set *set, int fd, unsigned events)
+{
+    if (fd < 0) {
+        errno = EBADF;
+        return VV_E_SYSTEM;
+    }
+    if (events == 0)
+        return forget(set, fd);
+    if (make_room(set, (size_t)fd) != VV_OK)
+        return VV_E_NO_MEMORY;
+    int known = set->events[fd] != 0;
+    vv_status status = arm(set, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, events);
+    /* It may have been closed behind our back, and its number given to another. */
+    if (status != VV_OK && known && errno == ENOENT)
+        status = arm(set, EPOLL_CTL_ADD, fd, events);
+    if (status == VV_OK) {
+        set->count += !known;
+        set->events[fd] = (uint8_t)events;
+    }
+    return status;
+}
+
+void
+vv_watch_tell(const vv_watch_set *set, const vv_loop_events *to, int fd, uint32_t events)
+{
+    /* As asyncio's own selector does: whatever is not plain readiness wakes both sides. */
+    unsigned ready = ((events & ~(uint32_t)EPOLLIN) != 0 ? VV_WATCH_WRITE : 0u) |
+                     ((events & ~(uint32_t)EPOLLOUT) != 0 ? VV_WATCH_READ : 0u);
+    ready &= asked(set, fd);
+    if (ready != 0)
+        to->on_ready(to->self, fd, ready);
+}
+
+void
+vv_watch_dispatch(const vv_watch_set *set, const vv_loop_events *to)
+{
+    struct epoll_event found[64];
+    int count = epoll_wait(set->epoll, found, 64, 0);
+    for (int i = 0; i < count; i++)
+        vv_watch_tell(set, to, (int)(found[i].data.u64 >> 2), found[i].events);
+}

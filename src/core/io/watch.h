@@ -1,0 +1,34 @@
+/* Other people's descriptors in an epoll set: what both Linux back-ends share of vv_loop_watch(). Seen only within
+ * core/io.
+ *
+ * Ownership   the set owns its table; the epoll descriptor is its own after vv_watch_init(), or lent by whoever filled
+ *             it in.
+ */
+#ifndef VV_IO_WATCH_H
+#define VV_IO_WATCH_H
+
+#include "core/io/loop.h"
+
+/* The low bits of an epoll event's data tell what the rest is. */
+enum { VV_TAG_STREAM = 0, VV_TAG_LISTENER = 1, VV_TAG_WATCHED = 2, VV_TAG_MASK = 3 };
+
+typedef struct vv_watch_set {
+    int epoll;
+    unsigned count;  /* of descriptors watched */
+    uint8_t *events; /* owned; by descriptor: VV_WATCH_... asked for */
+    size_t len;
+} vv_watch_set;
+
+VV_NODISCARD vv_status vv_watch_init(vv_watch_set *set); /* with an epoll descriptor of its own */
+void vv_watch_fini(vv_watch_set *set);                   /* closes it */
+
+/* As vv_loop_watch(). */
+VV_NODISCARD vv_status vv_watch_change(vv_watch_set *set, int fd, unsigned events);
+
+/* Tells of one epoll event of the set. */
+void vv_watch_tell(const vv_watch_set *set, const vv_loop_events *to, int fd, uint32_t epoll_events);
+
+/* Asks the set's own epoll descriptor what is ready, and tells. */
+void vv_watch_dispatch(const vv_watch_set *set, const vv_loop_events *to);
+
+#endif
