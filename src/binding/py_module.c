@@ -89,7 +89,7 @@ module_exec(PyObject *module)
     if (make_names(state) < 0 || borrow_all(state) < 0)
         return -1;
     if (mappings_init(module, state) < 0 || response_init(module, state) < 0 || request_init(module, state) < 0 ||
-        routes_init(module, state) < 0 || coroutine_init(module, state) < 0 || selector_init(module, state) < 0 ||
+        routes_init(module, state) < 0 || pending_init(module, state) < 0 || coroutine_init(module, state) < 0 || selector_init(module, state) < 0 ||
         transport_init(module, state) < 0 || server_init(module, state) < 0)
         return -1;
     if (PyModule_AddStringConstant(module, "ISA", vv_isa_name(vv_isa_chosen())) < 0)

@@ -357,8 +357,10 @@ static int
 turn(selector_object *self, int timeout_ms, Py_ssize_t scheduled)
 {
     int count;
+    if (self->waiting != NULL)
+        coroutine_take_turns(self); /* asyncio has had its turn since they began to wait */
     flush_servers(self);
-    int ms = timeout_ms == 0 ? 0 : servers_next_ms(self, timeout_ms);
+    int ms = timeout_ms == 0 || self->waiting != NULL ? 0 : servers_next_ms(self, timeout_ms);
     /* A connection that could go on after its answers had left may have called handlers just now. */
     if (ms != 0 && (self->failure != NULL || (self->ran && (self->pyloop == NULL || has_work(self, scheduled)))))
         ms = 0;
@@ -543,6 +545,7 @@ selector_close(PyObject *object, PyObject *unused)
         return NULL;
     }
     server_close_all(self);
+    coroutine_drop_turns(self);
     vv_loop_close(self->loop);
     self->loop = NULL;
     detach_loop(self);
@@ -632,6 +635,7 @@ selector_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->failure);
     Py_VISIT(self->base);
     Py_VISIT(self->context);
+    Py_VISIT(self->waiting);
     for (server_object *at = self->servers; at != NULL; at = at->next)
         Py_VISIT(at);
     return 0;
@@ -642,6 +646,7 @@ selector_clear(PyObject *object)
 {
     selector_object *self = (selector_object *)object;
     server_close_all(self);
+    coroutine_drop_turns(self);
     detach_loop(self);
     Py_CLEAR(self->keys);
     drop_map(self);

@@ -13,11 +13,12 @@ struct server_object;
 struct pending_object;
 struct request_object;
 
-/* A coroutine's first step, which runs without a task until somebody asks for it (py_coroutine.c). */
+/* A coroutine's step, which runs without a task until somebody asks for it (py_coroutine.c). */
 typedef struct first_step {
     struct server_object *server; /* borrowed; NULL: no first step is running */
     struct request_object *request; /* borrowed */
     PyObject *coroutine;          /* borrowed */
+    struct pending_object *waited;  /* borrowed: whose step it is, when it is not the first; else NULL */
     struct pending_object *pending; /* owned; set when a task had to be made */
 } first_step;
 
@@ -36,6 +37,7 @@ typedef struct selector_object {
     PyObject *context;   /* owned: the context for the next handler */
     Py_ssize_t base_len; /* variables in it */
     first_step step;
+    struct pending_object *waiting, *waiting_last; /* owned queue: coroutines that asked for a turn of the loop */
     int entered;         /* the context is the thread's current one */
     int selecting;
     int ran;             /* Python code of the application ran in this turn */

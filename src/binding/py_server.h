@@ -54,7 +54,11 @@ void request_release(server_object *self, request_object *request);
 
 /* py_coroutine.c: runs a coroutine's first step at once; steals both references. */
 void coroutine_drive(server_object *self, request_object *request, PyObject *coroutine);
-/* The client of a pending coroutine has gone: its task is cancelled. */
+/* Runs the next step of all coroutines that have waited for a turn of the loop. */
+void coroutine_take_turns(selector_object *selector);
+/* Forgets them: the selector ends. */
+void coroutine_drop_turns(selector_object *selector);
+/* The client of a pending coroutine has gone: it is cancelled. */
 void coroutine_on_gone(PyObject *pending);
 
 #endif

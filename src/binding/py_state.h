@@ -17,7 +17,7 @@
     X(_wants_not_found) X(_refused) X(fileobj) X(fd) X(events) X(data) X(get_task_factory) X(create_task) X(items)     \
     X(output) X(__dict__) X(_asyncio_future_blocking) X(args) X(throw)
 
-enum { RESPONSE_STOCK = 64, REQUEST_STOCK = 256, PENDING_STOCK = 256 };
+enum { RESPONSE_STOCK = 64, REQUEST_STOCK = 1024, PENDING_STOCK = 256 };
 
 typedef struct module_state {
     PyTypeObject *request_type;  /* owned, as all below */
@@ -78,6 +78,7 @@ int mappings_init(PyObject *module, module_state *state);
 int routes_init(PyObject *module, module_state *state);
 int server_init(PyObject *module, module_state *state);
 int selector_init(PyObject *module, module_state *state);
+int pending_init(PyObject *module, module_state *state);
 int coroutine_init(PyObject *module, module_state *state);
 int transport_init(PyObject *module, module_state *state);
 

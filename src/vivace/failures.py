@@ -14,6 +14,7 @@ import msgspec
 from vivace._engine import Request, Response
 from vivace.exceptions import HTTPError, JSONError
 from vivace.signatures import describe
+from vivace.spelling import did_you_mean
 
 __all__ = ["ErrorHandler", "ErrorHandlers"]
 
@@ -48,6 +49,9 @@ class ErrorHandlers:
 
     def answer(self, request: Request, exception: BaseException, *, debug: bool) -> Any:
         """Give the answer: anything that a handler may return, or an awaitable of it."""
+        if isinstance(exception, AttributeError) and exception.obj is request:
+            near = did_you_mean(exception.name, (name for name in dir(request) if not name.startswith("_")))
+            exception.args = (f"a request has no attribute {exception.name!r}{near}",)
         handler = self.find(type(exception))
         if handler is None:
             return plain_answer(request, exception, debug=debug)

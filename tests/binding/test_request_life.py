@@ -368,12 +368,13 @@ class TestAttributes:
 
         @app.get("/{name}")
         def handler(request, name):
-            try:
-                getattr(request, name)
-            except AttributeError as error:
-                return str(error)
+            return getattr(request, name)
+
+        @app.exception_handler(AttributeError)
+        def wrong_guess(request, error):
+            return str(error)
 
         client = serve(app).client()
-        assert client.request("/header").text == "a request has no attribute 'header': did you mean 'headers'?"
+        assert client.request("/header").text == "a request has no attribute 'header': did you mean \"headers\"?"
         assert client.request("/qqqqq").text == "a request has no attribute 'qqqqq'"
         assert "_private" in client.request("/_private").text

@@ -92,9 +92,7 @@ static vv_status
 epoll_add(vv_loop *loop, vv_stream *stream)
 {
     stream->state = STREAM_IN_SET;
-    /* A watch of this number is for a descriptor that was closed: forgetting it later must not hit the stream. */
-    if ((size_t)stream->fd < of(loop)->watched_len)
-        of(loop)->watched[stream->fd] = 0;
+    vv_watch_outlived(&of(loop)->watched, stream->fd);
     return arm(of(loop), EPOLL_CTL_ADD, stream->fd, EPOLLIN, stream_data(stream));
 }
 

@@ -65,6 +65,15 @@ forget(vv_watch_set *set, int fd)
     return VV_OK;
 }
 
+void
+vv_watch_outlived(vv_watch_set *set, int fd)
+{
+    if (asked(set, fd) != 0) {
+        set->events[fd] = 0;
+        set->count--;
+    }
+}
+
 vv_status
 vv_watch_change(vv_watch_set *set, int fd, unsigned events)
 {

@@ -25,6 +25,10 @@ void vv_watch_fini(vv_watch_set *set);                   /* closes it */
 /* As vv_loop_watch(). */
 VV_NODISCARD vv_status vv_watch_change(vv_watch_set *set, int fd, unsigned events);
 
+/* The number is another descriptor's now: if it is watched still, that was for one that was closed since, and
+ * forgetting it later must not hit the new one. */
+void vv_watch_outlived(vv_watch_set *set, int fd);
+
 /* Tells of one epoll event of the set. */
 void vv_watch_tell(const vv_watch_set *set, const vv_loop_events *to, int fd, uint32_t epoll_events);
 
