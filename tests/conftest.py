@@ -20,6 +20,7 @@ from vivace.loop import new_event_loop
 from vivace.sockets import Tcp, open_listeners
 
 SECONDS = 10  # that any single step may take
+IO = os.environ.get("VIVACE_IO", "auto")  # the back-end that the whole run is for
 
 
 class Answer:
@@ -101,7 +102,7 @@ class Served:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=lambda: new_event_loop(IO)) as runner:
                 runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - for the thread that started this one
             self.failure = error
@@ -161,7 +162,7 @@ class Process:
         self.popen = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=directory,
-            env={**inherited, "PYTHONUNBUFFERED": "1", **env},
+            env={**inherited, "PYTHONUNBUFFERED": "1", "VIVACE_IO": IO, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

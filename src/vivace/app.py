@@ -1,6 +1,7 @@
 """The application: what users write against."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -186,7 +187,7 @@ class Application:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop: the running one while served, before that the one that `run()` will use."""
         if self._loop is None or self._loop.is_closed():
-            self._loop = new_event_loop()
+            self._loop = new_event_loop(os.environ.get("VIVACE_IO", "auto"))
         return self._loop
 
     def run(

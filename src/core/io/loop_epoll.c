@@ -21,11 +21,9 @@
 enum {
     EVENTS = 512,               /* taken in one wait */
     RECEIVE_BYTES = 64 * 1024,  /* of one recv       */
-    ACCEPTS = 64,               /* of one readiness  */
 };
 
 enum { STREAM_PAUSED = 1, STREAM_WAITS_TO_SEND = 2, STREAM_IN_SET = 4 };
-enum { LISTENER_IN_SET = 1, LISTENER_SHARED = 2 };
 
 typedef struct epoll_loop {
     vv_loop base;
@@ -186,69 +184,29 @@ dispatch_stream(epoll_loop *self, vv_stream *stream, uint32_t events)
 
 /* ---- listeners -------------------------------------------------------------------------------------------------- */
 
-static uint64_t
-listener_data(const vv_listener *listener)
-{
-    return (uint64_t)(uintptr_t)listener | VV_TAG_LISTENER;
-}
-
-static void
-epoll_listen_resume(vv_loop *loop, vv_listener *listener)
-{
-    if ((listener->state & LISTENER_IN_SET) != 0)
-        return;
-    uint32_t events = EPOLLIN | ((listener->state & LISTENER_SHARED) != 0 ? (uint32_t)EPOLLEXCLUSIVE : 0u);
-    if (arm(of(loop), EPOLL_CTL_ADD, listener->fd, events, listener_data(listener)) == VV_OK)
-        listener->state |= LISTENER_IN_SET;
-}
-
-static void
-epoll_listen_pause(vv_loop *loop, vv_listener *listener)
-{
-    if ((listener->state & LISTENER_IN_SET) == 0)
-        return;
-    (void)!arm(of(loop), EPOLL_CTL_DEL, listener->fd, 0, 0);
-    listener->state &= ~(uint32_t)LISTENER_IN_SET;
-}
-
 static vv_status
 epoll_listen(vv_loop *loop, vv_listener *listener, int shared)
 {
-    listener->state = shared ? LISTENER_SHARED : 0;
-    epoll_listen_resume(loop, listener);
-    return (listener->state & LISTENER_IN_SET) != 0 ? VV_OK : VV_E_SYSTEM;
+    return vv_watch_listen(&of(loop)->watched, listener, shared);
 }
 
 static void
 epoll_unlisten(vv_loop *loop, vv_listener *listener)
 {
-    epoll_listen_pause(loop, listener);
+    vv_watch_listen_pause(&of(loop)->watched, listener);
     listener->fd = -1;
 }
 
 static void
-dispatch_listener(vv_loop *loop, vv_listener *listener)
+epoll_listen_pause(vv_loop *loop, vv_listener *listener)
 {
-    /* A callee may pause or stop the listener at any time. */
-    for (int i = 0; i < ACCEPTS && listener->fd >= 0 && (listener->state & LISTENER_IN_SET) != 0; i++) {
-        struct sockaddr_storage from;
-        socklen_t len = sizeof from;
-        from.ss_family = AF_UNSPEC;
-        int fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            vv_address peer;
-            vv_address_from(&peer, (struct sockaddr *)&from);
-            listener->on_accept(listener, fd, &peer);
-            continue;
-        }
-        if (vv_socket_is_exhaustion(errno)) {
-            epoll_listen_pause(loop, listener);
-            listener->on_exhausted(listener);
-        } else if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) {
-            continue; /* that one went away while it queued */
-        }
-        return;
-    }
+    vv_watch_listen_pause(&of(loop)->watched, listener);
+}
+
+static void
+epoll_listen_resume(vv_loop *loop, vv_listener *listener)
+{
+    vv_watch_listen_resume(&of(loop)->watched, listener);
 }
 
 /* ---- other people's descriptors --------------------------------------------------------------------------------- */
@@ -268,17 +226,10 @@ epoll_dispatch(vv_loop *loop)
     for (int i = 0; i < self->count; i++) {
         uint64_t data = self->found[i].data.u64;
         uint32_t events = self->found[i].events;
-        switch (data & VV_TAG_MASK) {
-        case VV_TAG_STREAM:
+        if (VV_LIKELY((data & VV_TAG_MASK) == VV_TAG_STREAM))
             dispatch_stream(self, (vv_stream *)(uintptr_t)data, events);
-            break;
-        case VV_TAG_LISTENER:
-            dispatch_listener(loop, (vv_listener *)(uintptr_t)(data & ~(uint64_t)VV_TAG_MASK));
-            break;
-        default:
-            vv_watch_tell(&self->watched, &self->base.events, (int)(data >> 2), events);
-            break;
-        }
+        else
+            vv_watch_tell(&self->watched, &self->base.events, data, events);
     }
     self->count = 0;
 }

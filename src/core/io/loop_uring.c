@@ -1,14 +1,14 @@
 /* The io_uring back-end: completions as the kernel gives them.
  *
- * Accepting and receiving are requests that repeat themselves (multishot); what is received lies in buffers that the
- * kernel takes from a ring of ours. Sends are queued and leave with the one io_uring_enter of the next wait.
+ * Receiving is a request that repeats itself (multishot); what is received lies in buffers that the kernel takes from a
+ * ring of ours. Sends are queued and leave with the one io_uring_enter of the next wait.
  *
  * Rule 1: a completion finds its stream by slot and generation, never by pointer: it may come after the stream was
  *         dropped and its memory given to another.
  * Rule 2: bytes that are being sent belong to their stream's owner, who may free them once vv_loop_drop() has
  *         returned. So a drop waits for the kernel to let go of them.
- * Rule 3: other people's descriptors live in an epoll set of their own, which is polled as one descriptor: they keep
- *         epoll's meaning (level-triggered, closed behind our back ...) to the letter.
+ * Rule 3: listeners and other people's descriptors live in an epoll set, which is polled as one descriptor: they keep
+ *         epoll's meaning (level-triggered, closed behind our back ...) to the letter. See watch.h.
  */
 #include "core/io/loop_backend.h"
 
@@ -34,14 +34,14 @@ enum {
     BUFFER_GROUP = 0,
 };
 
-typedef enum operation { OP_NONE, OP_RECEIVE, OP_SEND, OP_ACCEPT, OP_WATCH } operation;
+typedef enum operation { OP_NONE, OP_RECEIVE, OP_SEND, OP_WATCH } operation;
 
-/* A stream or a listener, as completions know it. */
+/* A stream, as completions know it. */
 typedef struct slot {
-    void *owner;         /* vv_stream or vv_listener; NULL: free */
+    vv_stream *owner;    /* borrowed; NULL: free */
     uint32_t generation; /* of the owner: completions of an earlier one are ignored */
     uint32_t next_free;
-    uint8_t receiving;   /* a multishot request (receive or accept) is with the kernel */
+    uint8_t receiving;   /* a multishot receive is with the kernel */
     uint8_t paused;
     uint8_t sending;     /* a send is with the kernel */
     uint8_t ended;       /* the peer's end was seen: nothing more to receive */
@@ -97,7 +97,7 @@ slot_tag(uring_loop *self, operation op, uint32_t index)
 }
 
 static vv_status
-take_slot(uring_loop *self, void *owner, uint32_t *index)
+take_slot(uring_loop *self, vv_stream *owner, uint32_t *index)
 {
     if (self->free_slot == 0) {
         uint32_t count = self->slot_count > 0 ? self->slot_count * 2 : 256;
@@ -277,103 +277,32 @@ on_send_done(uring_loop *self, uint32_t index, const struct io_uring_cqe *cqe)
         stream->on->on_lost(stream);
 }
 
-/* ---- listeners -------------------------------------------------------------------------------------------------- */
-
-static void
-start_accepting(uring_loop *self, uint32_t index)
-{
-    slot *at = slot_of(self, index);
-    vv_listener *listener = at->owner;
-    struct io_uring_sqe *sqe = request(self);
-    io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    sqe->user_data = slot_tag(self, OP_ACCEPT, index);
-    at->receiving = 1;
-}
+/* ---- listeners and other people's descriptors ------------------------------------------------------------------- */
 
 static vv_status
 uring_listen(vv_loop *loop, vv_listener *listener, int shared)
 {
-    uring_loop *self = of(loop);
-    (void)shared; /* each pending accept takes one connection: nobody is woken in vain */
-    vv_status status = take_slot(self, listener, &listener->state);
-    if (status == VV_OK)
-        start_accepting(self, listener->state);
-    return status;
+    return vv_watch_listen(&of(loop)->watched, listener, shared);
+}
+
+static void
+uring_unlisten(vv_loop *loop, vv_listener *listener)
+{
+    vv_watch_listen_pause(&of(loop)->watched, listener);
+    listener->fd = -1;
 }
 
 static void
 uring_listen_pause(vv_loop *loop, vv_listener *listener)
 {
-    uring_loop *self = of(loop);
-    slot *at = slot_of(self, listener->state);
-    if (listener->fd < 0 || at->paused)
-        return;
-    at->paused = 1;
-    if (at->receiving)
-        cancel(self, slot_tag(self, OP_ACCEPT, listener->state));
+    vv_watch_listen_pause(&of(loop)->watched, listener);
 }
 
 static void
 uring_listen_resume(vv_loop *loop, vv_listener *listener)
 {
-    uring_loop *self = of(loop);
-    slot *at = slot_of(self, listener->state);
-    if (listener->fd < 0 || !at->paused)
-        return;
-    at->paused = 0;
-    if (!at->receiving)
-        start_accepting(self, listener->state);
+    vv_watch_listen_resume(&of(loop)->watched, listener);
 }
-
-static void
-on_accepted(uring_loop *self, uint32_t index, struct io_uring_cqe *cqe)
-{
-    cqe->user_data = tag(OP_NONE, 0, 0); /* dealt with, should uring_unlisten() look through the queue */
-    slot *at = slot_of(self, index);
-    vv_listener *listener = at->owner;
-    uint32_t generation = at->generation;
-    if ((cqe->flags & IORING_CQE_F_MORE) == 0)
-        at->receiving = 0;
-    if (cqe->res >= 0) {
-        struct sockaddr_storage from;
-        socklen_t len = sizeof from;
-        vv_address peer;
-        from.ss_family = AF_UNSPEC;
-        (void)!getpeername(cqe->res, (struct sockaddr *)&from, &len); /* a multishot accept cannot tell it */
-        vv_address_from(&peer, (struct sockaddr *)&from);
-        listener->on_accept(listener, cqe->res, &peer);
-    } else if (vv_socket_is_exhaustion(-cqe->res)) {
-        at->paused = 1;
-        listener->on_exhausted(listener);
-    }
-    at = slot_of(self, index);
-    if (at->generation == generation && at->owner == listener && !at->receiving && !at->paused)
-        start_accepting(self, index);
-}
-
-/* Ends accepting without losing what was accepted already: those completions are dealt with here and now. */
-static void
-uring_unlisten(vv_loop *loop, vv_listener *listener)
-{
-    uring_loop *self = of(loop);
-    if (listener->fd < 0)
-        return;
-    uint64_t data = slot_tag(self, OP_ACCEPT, listener->state);
-    take_back(self, data);
-    struct io_uring_cqe *cqe;
-    unsigned head;
-    io_uring_for_each_cqe(&self->ring, head, cqe)
-    {
-        if (cqe->user_data == data && cqe->res >= 0) {
-            slot_of(self, listener->state)->paused = 1;
-            on_accepted(self, listener->state, cqe);
-        }
-    }
-    give_slot(self, listener->state);
-    listener->fd = -1;
-}
-
-/* ---- other people's descriptors --------------------------------------------------------------------------------- */
 
 static vv_status
 uring_watch(vv_loop *loop, int fd, unsigned events)
@@ -430,7 +359,7 @@ uring_wait(vv_loop *loop, int timeout_ms)
 }
 
 static void
-dispatch_one(uring_loop *self, struct io_uring_cqe *cqe)
+dispatch_one(uring_loop *self, const struct io_uring_cqe *cqe)
 {
     operation op = (operation)(cqe->user_data >> 56);
     uint32_t index = (uint32_t)(cqe->user_data >> 32) & 0xffffff;
@@ -442,16 +371,10 @@ dispatch_one(uring_loop *self, struct io_uring_cqe *cqe)
     }
     int stale = index >= self->slot_count || slot_of(self, index)->generation != (uint32_t)cqe->user_data ||
                 slot_of(self, index)->owner == NULL;
-    if (VV_UNLIKELY(stale)) {
-        if (op == OP_ACCEPT && cqe->res >= 0)
-            close(cqe->res); /* accepted while we were ceasing to */
-    } else if (op == OP_RECEIVE) {
+    if (VV_LIKELY(!stale && op == OP_RECEIVE))
         on_received(self, index, cqe);
-    } else if (op == OP_SEND) {
+    else if (VV_LIKELY(!stale))
         on_send_done(self, index, cqe);
-    } else {
-        on_accepted(self, index, cqe);
-    }
     if ((cqe->flags & IORING_CQE_F_BUFFER) != 0)
         give_buffer_back(self, cqe);
 }

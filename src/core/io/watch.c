@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+#include "core/io/socket.h"
 
 vv_status
 vv_watch_init(vv_watch_set *set)
@@ -21,6 +24,8 @@ vv_watch_fini(vv_watch_set *set)
     free(set->events);
     set->events = NULL;
 }
+
+/* ---- other people's descriptors --------------------------------------------------------------------------------- */
 
 static vv_status
 arm(const vv_watch_set *set, int operation, int fd, unsigned events)
@@ -97,8 +102,78 @@ vv_watch_change(vv_watch_set *set, int fd, unsigned events)
     return status;
 }
 
+/* ---- listeners -------------------------------------------------------------------------------------------------- */
+
+enum { ACCEPTS = 64 }; /* of one readiness */
+
+enum { LISTENER_IN_SET = 1, LISTENER_SHARED = 2 };
+
+static vv_status
+arm_listener(const vv_watch_set *set, int operation, vv_listener *listener)
+{
+    struct epoll_event event = {
+        .events = EPOLLIN | ((listener->state & LISTENER_SHARED) != 0 ? (uint32_t)EPOLLEXCLUSIVE : 0u),
+        .data.u64 = (uint64_t)(uintptr_t)listener | VV_TAG_LISTENER,
+    };
+    return epoll_ctl(set->epoll, operation, listener->fd, &event) < 0 ? VV_E_SYSTEM : VV_OK;
+}
+
 void
-vv_watch_tell(const vv_watch_set *set, const vv_loop_events *to, int fd, uint32_t events)
+vv_watch_listen_resume(vv_watch_set *set, vv_listener *listener)
+{
+    if ((listener->state & LISTENER_IN_SET) == 0 && arm_listener(set, EPOLL_CTL_ADD, listener) == VV_OK) {
+        listener->state |= LISTENER_IN_SET;
+        set->count++;
+    }
+}
+
+void
+vv_watch_listen_pause(vv_watch_set *set, vv_listener *listener)
+{
+    if ((listener->state & LISTENER_IN_SET) != 0) {
+        (void)!arm_listener(set, EPOLL_CTL_DEL, listener);
+        listener->state &= ~(uint32_t)LISTENER_IN_SET;
+        set->count--;
+    }
+}
+
+vv_status
+vv_watch_listen(vv_watch_set *set, vv_listener *listener, int shared)
+{
+    listener->state = shared ? LISTENER_SHARED : 0;
+    vv_watch_listen_resume(set, listener);
+    return (listener->state & LISTENER_IN_SET) != 0 ? VV_OK : VV_E_SYSTEM;
+}
+
+static void
+accept_some(vv_watch_set *set, vv_listener *listener)
+{
+    /* A callee may pause or stop the listener at any time. */
+    for (int i = 0; i < ACCEPTS && listener->fd >= 0 && (listener->state & LISTENER_IN_SET) != 0; i++) {
+        struct sockaddr_storage from;
+        socklen_t len = sizeof from;
+        from.ss_family = AF_UNSPEC;
+        int fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            vv_address peer;
+            vv_address_from(&peer, (struct sockaddr *)&from);
+            listener->on_accept(listener, fd, &peer);
+            continue;
+        }
+        if (vv_socket_is_exhaustion(errno)) {
+            vv_watch_listen_pause(set, listener);
+            listener->on_exhausted(listener);
+        } else if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) {
+            continue; /* that one went away while it queued */
+        }
+        return;
+    }
+}
+
+/* ---- events ----------------------------------------------------------------------------------------------------- */
+
+static void
+tell_watcher(const vv_watch_set *set, const vv_loop_events *to, int fd, uint32_t events)
 {
     /* As asyncio's own selector does: whatever is not plain readiness wakes both sides. */
     unsigned ready = ((events & ~(uint32_t)EPOLLIN) != 0 ? VV_WATCH_WRITE : 0u) |
@@ -109,10 +184,19 @@ vv_watch_tell(const vv_watch_set *set, const vv_loop_events *to, int fd, uint32_
 }
 
 void
-vv_watch_dispatch(const vv_watch_set *set, const vv_loop_events *to)
+vv_watch_tell(vv_watch_set *set, const vv_loop_events *to, uint64_t data, uint32_t events)
+{
+    if ((data & VV_TAG_MASK) == VV_TAG_LISTENER)
+        accept_some(set, (vv_listener *)(uintptr_t)(data & ~(uint64_t)VV_TAG_MASK));
+    else
+        tell_watcher(set, to, (int)(data >> 2), events);
+}
+
+void
+vv_watch_dispatch(vv_watch_set *set, const vv_loop_events *to)
 {
     struct epoll_event found[64];
     int count = epoll_wait(set->epoll, found, 64, 0);
     for (int i = 0; i < count; i++)
-        vv_watch_tell(set, to, (int)(found[i].data.u64 >> 2), found[i].events);
+        vv_watch_tell(set, to, found[i].data.u64, found[i].events);
 }

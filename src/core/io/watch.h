@@ -1,5 +1,7 @@
-/* Other people's descriptors in an epoll set: what both Linux back-ends share of vv_loop_watch(). Seen only within
- * core/io.
+/* What both Linux back-ends keep in an epoll set: listeners, and other people's descriptors. Seen only within core/io.
+ *
+ * Accepting is done by readiness even beside io_uring: only so is no connection taken out of the queue that
+ * limit_connections, or a listener that stops, should have left there.
  *
  * Ownership   the set owns its table; the epoll descriptor is its own after vv_watch_init(), or lent by whoever filled
  *             it in.
@@ -14,7 +16,7 @@ enum { VV_TAG_STREAM = 0, VV_TAG_LISTENER = 1, VV_TAG_WATCHED = 2, VV_TAG_MASK =
 
 typedef struct vv_watch_set {
     int epoll;
-    unsigned count;  /* of descriptors watched */
+    unsigned count;  /* of entries: listeners and descriptors */
     uint8_t *events; /* owned; by descriptor: VV_WATCH_... asked for */
     size_t len;
 } vv_watch_set;
@@ -29,10 +31,15 @@ VV_NODISCARD vv_status vv_watch_change(vv_watch_set *set, int fd, unsigned event
  * forgetting it later must not hit the new one. */
 void vv_watch_outlived(vv_watch_set *set, int fd);
 
-/* Tells of one epoll event of the set. */
-void vv_watch_tell(const vv_watch_set *set, const vv_loop_events *to, int fd, uint32_t epoll_events);
+/* Accepting: as vv_loop_listen() and its kin. */
+VV_NODISCARD vv_status vv_watch_listen(vv_watch_set *set, vv_listener *listener, int shared);
+void vv_watch_listen_pause(vv_watch_set *set, vv_listener *listener);
+void vv_watch_listen_resume(vv_watch_set *set, vv_listener *listener);
+
+/* Deals with one epoll event of the set. */
+void vv_watch_tell(vv_watch_set *set, const vv_loop_events *to, uint64_t data, uint32_t epoll_events);
 
 /* Asks the set's own epoll descriptor what is ready, and tells. */
-void vv_watch_dispatch(const vv_watch_set *set, const vv_loop_events *to);
+void vv_watch_dispatch(vv_watch_set *set, const vv_loop_events *to);
 
 #endif
