@@ -1,6 +1,6 @@
 /* The decoder's states, and what it reads next in each:
  *
- *   SIZE ──digits──▶ SIZE ──";" or blank──▶ EXTENSION ──CR──▶ SIZE_LF ──LF──▶ DATA, or TRAILER behind the last chunk
+ *   SIZE ──digits──▶ SIZE ──";" or blank──▶ EXTENSION (◀──quotes──▶ QUOTED) ──CR──▶ SIZE_LF ──LF──▶ DATA, or TRAILER behind the last chunk
  *   DATA ──payload──▶ DATA_CR ──CR──▶ DATA_LF ──LF──▶ SIZE
  *   TRAILER ──a name──▶ TRAILER_NAME ──":"──▶ TRAILER_VALUE ──CR──▶ TRAILER_LF ──LF──▶ TRAILER
  *   TRAILER ──CR──▶ LAST_LF ──LF──▶ DONE
@@ -15,6 +15,8 @@ enum {
     SIZE,
     SIZE_BLANK, /* BWS behind the size: only an extension or the line's end may follow */
     EXTENSION,
+    QUOTED,      /* in a quoted string of an extension: a line's end in it is refused, as parsers quarrel over it */
+    QUOTED_PAIR, /* behind a backslash in it                                                                     */
     SIZE_LF,
     DATA,
     DATA_CR,
@@ -51,6 +53,19 @@ hex_digit(uint8_t c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* A byte of an extension that is not the line's end (RFC 9112 section 7.1.1, RFC 9110 section 5.6.4). */
+static int
+on_extension_byte(vv_chunked *decoder, uint8_t c)
+{
+    if (decoder->state == QUOTED_PAIR)
+        decoder->state = QUOTED;
+    else if (c == '"')
+        decoder->state = decoder->state == QUOTED ? EXTENSION : QUOTED;
+    else if (c == '\\' && decoder->state == QUOTED)
+        decoder->state = QUOTED_PAIR;
+    return is_value_byte(c);
+}
+
 /* A byte of the size line: digits, then perhaps extensions, then CR. */
 static int
 on_size_byte(vv_chunked *decoder, uint8_t c)
@@ -67,13 +82,14 @@ on_size_byte(vv_chunked *decoder, uint8_t c)
     if (decoder->digits == 0)
         return 0;
     if (c == '\r') {
+        int quoted = decoder->state == QUOTED || decoder->state == QUOTED_PAIR;
         decoder->state = SIZE_LF;
-        return 1;
+        return !quoted;
     }
     if (++decoder->extension > VV_CHUNKED_EXTENSION_BYTES)
         return 0;
-    if (decoder->state == EXTENSION)
-        return is_value_byte(c);
+    if (decoder->state >= EXTENSION)
+        return on_extension_byte(decoder, c);
     decoder->state = c == ';' ? EXTENSION : SIZE_BLANK;
     return c == ';' || c == ' ' || c == '\t';
 }
@@ -113,6 +129,8 @@ on_byte(vv_chunked *decoder, uint8_t c)
     case SIZE:
     case SIZE_BLANK:
     case EXTENSION:
+    case QUOTED:
+    case QUOTED_PAIR:
         return on_size_byte(decoder, c);
     case SIZE_LF:
         decoder->digits = 0;

@@ -55,13 +55,14 @@ void
 vv_server_turn(vv_server *server)
 {
     vv_writer_tick(&server->writer, vv_loop_unix_seconds(server->loop));
-    vv_wheel_advance(&server->wheel, vv_loop_now_ms(server->loop), vv_conn_on_due, server);
     vv_acceptor_turn(server);
 }
 
 void
 vv_server_flush(vv_server *server)
 {
+    /* Not before the dispatch: what had arrived when we woke has been read now, and is not late. */
+    vv_wheel_advance(&server->wheel, vv_loop_now_ms(server->loop), vv_conn_on_due, server);
     while (server->dirty != NULL) {
         vv_conn *conn = server->dirty;
         server->dirty = conn->next_dirty;

@@ -25,11 +25,11 @@ void vv_server_free(vv_server *server); /* NULL is fine; closes every connection
 VV_NODISCARD vv_status vv_server_listen(vv_server *server, int fd, int shared);
 void vv_server_stop_listening(vv_server *server);
 
-/* What has become due: the date, time-outs, accepting again. Right after vv_loop_wait(). */
+/* The date, and accepting again. Right after vv_loop_wait(). */
 void vv_server_turn(vv_server *server);
-/* Sends what answers have been given since the last call, and frees what has ended. */
+/* Looks at the time-outs, sends what answers have been given since the last call, and frees what has ended. */
 void vv_server_flush(vv_server *server);
-/* Milliseconds until vv_server_turn() has something to do; -1: nothing. */
+/* Milliseconds until there is something to do by the clock; -1: nothing. */
 int vv_server_next_ms(const vv_server *server);
 
 /* Graceful end: idle connections close now, the others after the answers of their requests in flight, which say
