@@ -75,7 +75,7 @@ def count(request: str, depth: int, io: str) -> dict[str, float]:
             ["callgrind_annotate", "--threshold=100", str(out)], capture_output=True, text=True, check=True
         ).stdout
     total = engine = 0
-    for number, name in re.findall(r"^\s*([\d,]+) \([^)]*\)\s+(.*)$", text, re.M):
+    for number, name in re.findall(r"^\s*([\d,]+) \([^)]*\)\s+(.*)$", text, re.MULTILINE):
         value = int(number.replace(",", ""))
         if "PROGRAM TOTALS" in name:
             total = value

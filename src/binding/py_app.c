@@ -64,8 +64,8 @@ send_reply(request_object *request, const vv_reply *reply)
 static void
 send_status(request_object *request, int status, int close)
 {
-    vv_reply reply = { .status = (uint16_t)status, .media = VV_MEDIA_TEXT, .close = (uint8_t)close,
-                       .body = vv_reason(status) };
+    vv_reply reply = {
+        .status = (uint16_t)status, .media = VV_MEDIA_TEXT, .close = (uint8_t)close, .body = vv_reason(status)};
     send_reply(request, &reply);
 }
 
@@ -99,7 +99,7 @@ answer_response(request_object *request, PyObject *result)
 static int
 answer_text(request_object *request, PyObject *text)
 {
-    vv_reply reply = { .status = 200, .media = VV_MEDIA_TEXT };
+    vv_reply reply = {.status = 200, .media = VV_MEDIA_TEXT};
     if (text_span(text, &reply.body) < 0)
         return -1;
     send_reply(request, &reply);
@@ -109,7 +109,7 @@ answer_text(request_object *request, PyObject *text)
 static int
 answer_bytes(request_object *request, vv_media media, PyObject *bytes)
 {
-    vv_reply reply = { .status = 200, .media = (uint8_t)media };
+    vv_reply reply = {.status = 200, .media = (uint8_t)media};
     reply.body = vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
     send_reply(request, &reply);
     return 0;
@@ -144,9 +144,10 @@ raise_bad_answer(const request_object *request, PyObject *value)
         PyErr_Clear();
         name = PyObject_Repr(handler);
     }
-    PyErr_Format(PyExc_TypeError,
-                 "the handler %U returned %.80s%s: return a str, bytes, dict, list, dataclass, msgspec Struct or Response",
-                 name, value == Py_None ? "None" : "an object of type ", value == Py_None ? "" : Py_TYPE(value)->tp_name);
+    PyErr_Format(
+        PyExc_TypeError,
+        "the handler %U returned %.80s%s: return a str, bytes, dict, list, dataclass, msgspec Struct or Response", name,
+        value == Py_None ? "None" : "an object of type ", value == Py_None ? "" : Py_TYPE(value)->tp_name);
     Py_XDECREF(name);
 }
 
@@ -216,11 +217,11 @@ answer_exception(server_object *self, request_object *request)
     }
     request->answered |= ANSWER_FAILED;
     PyObject *exception = take_exception();
-    PyObject *args[] = { (PyObject *)request, exception };
+    PyObject *args[] = {(PyObject *)request, exception};
     PyObject *result = PyObject_Vectorcall(self->on_exception, args, 2, NULL);
-    int answered = result == NULL                               ? -1
+    int answered = result == NULL                            ? -1
                    : (request->answered & ANSWER_GIVEN) != 0 ? 0
-                                                                : answer_value(self, request, result);
+                                                             : answer_value(self, request, result);
     if (answered < 0 && is_exit()) {
         selector_fail(self->selector);
         app_break_off(request);

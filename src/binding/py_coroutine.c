@@ -28,7 +28,7 @@ materialise(selector_object *selector, PyObject *loop)
     PyObject *context = selector->context; /* the handler is running in it; its task goes on in it */
     if ((step.waited == NULL && pending_hold(pending) < 0) || pending_give_task(pending, Py_XNewRef(context), 0, 1) < 0)
         goto give_up;
-    PyObject *args[] = { loop, pending->task };
+    PyObject *args[] = {loop, pending->task};
     PyObject *entered = PyObject_Vectorcall(step.server->state->enter_task, args, 2, NULL);
     if (entered == NULL)
         goto give_up;
@@ -68,11 +68,11 @@ loop_base_richcompare(PyObject *self, PyObject *other, int operation)
 }
 
 static PyType_Slot loop_base_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("First base of vivace.loop.EngineLoop: answers asyncio.current_task() in a handler's "
-                                   "first step.") },
-    { Py_tp_hash, loop_base_hash },
-    { Py_tp_richcompare, loop_base_richcompare },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("First base of vivace.loop.EngineLoop: answers asyncio.current_task() in a handler's "
+                                  "first step.")},
+    {Py_tp_hash, loop_base_hash},
+    {Py_tp_richcompare, loop_base_richcompare},
+    {0, NULL},
 };
 
 static PyType_Spec loop_base_spec = {
@@ -84,14 +84,15 @@ static PyType_Spec loop_base_spec = {
 
 /* ---- the first step --------------------------------------------------------------------------------------------- */
 
-/* The first step is over and a task was made during it: the task, which asyncio has scheduled, hands on how it ended. */
+/* The first step is over and a task was made during it: the task, which asyncio has scheduled, hands on how it ended.
+ */
 static void
 end_materialised(pending_object *pending, PySendResult sent, PyObject *value)
 {
     server_object *server = pending->server;
     PyObject *type, *error, *traceback;
     PyErr_Fetch(&type, &error, &traceback);
-    PyObject *args[] = { server->selector->pyloop, pending->task };
+    PyObject *args[] = {server->selector->pyloop, pending->task};
     PyObject *left = PyObject_Vectorcall(server->state->leave_task, args, 2, NULL);
     if (left == NULL)
         PyErr_WriteUnraisable(pending->task);
@@ -173,8 +174,7 @@ static void
 drive_by_task(server_object *server, request_object *request, PyObject *coroutine)
 {
     /* Not entered: it is an error handler's, and goes on with what the handler's own task has set. */
-    PyObject *context =
-        server->selector->entered ? selector_give_context(server->selector) : PyContext_CopyCurrent();
+    PyObject *context = server->selector->entered ? selector_give_context(server->selector) : PyContext_CopyCurrent();
     pending_object *pending = pending_new(server, request, coroutine, FIRST_NOT_RUN);
     if (pending == NULL || pending_hold(pending) < 0 || pending_give_task(pending, Py_XNewRef(context), 1, 0) < 0) {
         app_answer(server, request, NULL);
@@ -196,7 +196,7 @@ coroutine_drive(server_object *server, request_object *request, PyObject *corout
     }
     PyObject *value = NULL;
     first_step outer = selector->step;
-    selector->step = (first_step){ .server = server, .request = request, .coroutine = coroutine };
+    selector->step = (first_step){.server = server, .request = request, .coroutine = coroutine};
     PySendResult sent = PyIter_Send(coroutine, Py_None, &value);
     pending_object *pending = selector->step.pending;
     selector->step = outer;
@@ -253,7 +253,7 @@ step(selector_object *selector, pending_object *self)
 {
     server_object *server = self->server;
     if (server == NULL)
-        return; /* it was ended otherwise */
+        return;                                          /* it was ended otherwise */
     PyObject *shared = selector->context, *value = NULL; /* owned: the context for the next new request */
     selector_leave(selector);
     selector->context = self->context;
@@ -263,11 +263,11 @@ step(selector_object *selector, pending_object *self)
         end_without_task(self, NULL);
         return;
     }
-    selector->step = (first_step){
-        .server = server, .request = self->request, .coroutine = self->coroutine, .waited = self };
+    selector->step =
+        (first_step){.server = server, .request = self->request, .coroutine = self->coroutine, .waited = self};
     PySendResult sent = self->gone ? throw_cancelled(self, &value) : PyIter_Send(self->coroutine, Py_None, &value);
     pending_object *pending = selector->step.pending;
-    selector->step = (first_step){ .server = NULL };
+    selector->step = (first_step){.server = NULL};
     if (pending == NULL && sent != PYGEN_NEXT)
         end_without_task(self, value); /* an error handler sees what the handler has set */
     selector_leave(selector);

@@ -134,8 +134,7 @@ cookies_of(const request_object *request)
     PyObject *dict = PyDict_New();
     for (unsigned i = 0; dict != NULL && i < req->field_count; i++) {
         const vv_field *field = &req->fields[i];
-        if (field->name_len == 6 &&
-            vv_equal_nocase(vv_request_span(req, field->name_at, 6), vv_span_text("cookie")) &&
+        if (field->name_len == 6 && vv_equal_nocase(vv_request_span(req, field->name_at, 6), vv_span_text("cookie")) &&
             add_cookies(dict, vv_request_span(req, field->value_at, field->value_len)) < 0)
             Py_CLEAR(dict);
     }

@@ -9,13 +9,11 @@
 typedef PyObject *pairs_fn(PyObject *self);
 
 typedef struct headers_object {
-    PyObject_HEAD
-    request_object *request; /* owned */
+    PyObject_HEAD request_object *request; /* owned */
 } headers_object;
 
 typedef struct multidict_object {
-    PyObject_HEAD
-    PyObject *pairs; /* owned list of tuples */
+    PyObject_HEAD PyObject *pairs; /* owned list of tuples */
 } multidict_object;
 
 static PyObject *
@@ -76,8 +74,9 @@ unique(PyObject *object)
         PyObject *name = PyTuple_GET_ITEM(pair, 0);
         PyObject *key = fold ? PyObject_CallMethod(name, "lower", NULL) : Py_NewRef(name);
         int known = key != NULL ? PySet_Contains(seen, key) : -1;
-        failed = known < 0 || (known == 0 && (PySet_Add(seen, key) < 0 ||
-                                              PyDict_SetItem(result, name, PyTuple_GET_ITEM(pair, 1)) < 0));
+        failed =
+            known < 0 ||
+            (known == 0 && (PySet_Add(seen, key) < 0 || PyDict_SetItem(result, name, PyTuple_GET_ITEM(pair, 1)) < 0));
         Py_XDECREF(key);
     }
     if (failed)
@@ -140,8 +139,8 @@ static PyObject *
 mapping_repr(PyObject *object)
 {
     PyObject *pairs = pairs_of(object);
-    PyObject *text = pairs != NULL ? PyUnicode_FromFormat("%s(%R)", is_headers(object) ? "Headers" : "MultiDict", pairs)
-                                   : NULL;
+    PyObject *text =
+        pairs != NULL ? PyUnicode_FromFormat("%s(%R)", is_headers(object) ? "Headers" : "MultiDict", pairs) : NULL;
     Py_XDECREF(pairs);
     return text;
 }
@@ -175,14 +174,15 @@ get_or_default(PyObject *object, PyObject *const *args, Py_ssize_t nargs, binary
 }
 
 #define MAPPING_METHODS(get, getall)                                                                                   \
-    { "get", (PyCFunction)(void (*)(void))get, METH_FASTCALL,                                                          \
-      PyDoc_STR("get(name, default=None, /)\n--\n\nThe first value of that name, or the default.") },                   \
-        { "getall", getall, METH_O, PyDoc_STR("getall(name, /)\n--\n\nAll values of that name, in order; maybe none.") }, \
-        { "keys", mapping_keys, METH_NOARGS, PyDoc_STR("keys()\n--\n\nThe names, each once.") },                         \
-        { "values", mapping_values, METH_NOARGS, PyDoc_STR("values()\n--\n\nThe first value of each name.") },           \
-        { "items", mapping_items, METH_NOARGS, PyDoc_STR("items()\n--\n\n(name, first value) of each name.") },          \
-        { "multi_items", mapping_multi_items, METH_NOARGS,                                                             \
-          PyDoc_STR("multi_items()\n--\n\nAll (name, value) pairs, in order.") },                                        \
+    {"get", (PyCFunction)(void (*)(void))get, METH_FASTCALL,                                                           \
+     PyDoc_STR("get(name, default=None, /)\n--\n\nThe first value of that name, or the default.")},                    \
+        {"getall", getall, METH_O,                                                                                     \
+         PyDoc_STR("getall(name, /)\n--\n\nAll values of that name, in order; maybe none.")},                          \
+        {"keys", mapping_keys, METH_NOARGS, PyDoc_STR("keys()\n--\n\nThe names, each once.")},                         \
+        {"values", mapping_values, METH_NOARGS, PyDoc_STR("values()\n--\n\nThe first value of each name.")},           \
+        {"items", mapping_items, METH_NOARGS, PyDoc_STR("items()\n--\n\n(name, first value) of each name.")},          \
+        {"multi_items", mapping_multi_items, METH_NOARGS,                                                              \
+         PyDoc_STR("multi_items()\n--\n\nAll (name, value) pairs, in order.")},                                        \
     {                                                                                                                  \
         NULL, NULL, 0, NULL                                                                                            \
     }
@@ -281,21 +281,21 @@ headers_getall(PyObject *object, PyObject *name)
     return list;
 }
 
-static PyMethodDef headers_methods[] = { MAPPING_METHODS(headers_get, headers_getall) };
+static PyMethodDef headers_methods[] = {MAPPING_METHODS(headers_get, headers_getall)};
 
 static PyType_Slot headers_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("A request's header fields, in the order sent; look-ups in any case "
-                                   "(RFC 9110 section 5.1).") },
-    { Py_tp_dealloc, headers_dealloc },
-    { Py_tp_traverse, headers_traverse },
-    { Py_tp_iter, mapping_iter },
-    { Py_tp_repr, mapping_repr },
-    { Py_tp_richcompare, mapping_richcompare },
-    { Py_tp_methods, headers_methods },
-    { Py_mp_length, mapping_length },
-    { Py_mp_subscript, headers_subscript },
-    { Py_sq_contains, headers_contains },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("A request's header fields, in the order sent; look-ups in any case "
+                                  "(RFC 9110 section 5.1).")},
+    {Py_tp_dealloc, headers_dealloc},
+    {Py_tp_traverse, headers_traverse},
+    {Py_tp_iter, mapping_iter},
+    {Py_tp_repr, mapping_repr},
+    {Py_tp_richcompare, mapping_richcompare},
+    {Py_tp_methods, headers_methods},
+    {Py_mp_length, mapping_length},
+    {Py_mp_subscript, headers_subscript},
+    {Py_sq_contains, headers_contains},
+    {0, NULL},
 };
 
 static PyType_Spec headers_spec = {
@@ -323,7 +323,7 @@ multidict_of(module_state *state, PyObject *pairs)
 static PyObject *
 multidict_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "pairs", NULL };
+    static char *names[] = {"pairs", NULL};
     PyObject *given = NULL;
     module_state *state = state_of_type(type);
     if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|O:MultiDict", names, &given))
@@ -422,22 +422,22 @@ multidict_getall(PyObject *object, PyObject *name)
     return list;
 }
 
-static PyMethodDef multidict_methods[] = { MAPPING_METHODS(multidict_get, multidict_getall) };
+static PyMethodDef multidict_methods[] = {MAPPING_METHODS(multidict_get, multidict_getall)};
 
 static PyType_Slot multidict_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("An ordered multi-mapping: [...] and get give the first value, getall all of them.") },
-    { Py_tp_new, multidict_new },
-    { Py_tp_dealloc, multidict_dealloc },
-    { Py_tp_traverse, multidict_traverse },
-    { Py_tp_clear, multidict_clear },
-    { Py_tp_iter, mapping_iter },
-    { Py_tp_repr, mapping_repr },
-    { Py_tp_richcompare, mapping_richcompare },
-    { Py_tp_methods, multidict_methods },
-    { Py_mp_length, mapping_length },
-    { Py_mp_subscript, multidict_subscript },
-    { Py_sq_contains, multidict_contains },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("An ordered multi-mapping: [...] and get give the first value, getall all of them.")},
+    {Py_tp_new, multidict_new},
+    {Py_tp_dealloc, multidict_dealloc},
+    {Py_tp_traverse, multidict_traverse},
+    {Py_tp_clear, multidict_clear},
+    {Py_tp_iter, mapping_iter},
+    {Py_tp_repr, mapping_repr},
+    {Py_tp_richcompare, mapping_richcompare},
+    {Py_tp_methods, multidict_methods},
+    {Py_mp_length, mapping_length},
+    {Py_mp_subscript, multidict_subscript},
+    {Py_sq_contains, multidict_contains},
+    {0, NULL},
 };
 
 static PyType_Spec multidict_spec = {

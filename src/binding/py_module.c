@@ -60,16 +60,16 @@ borrow_all(module_state *state)
         PyObject **to;
         const char *module, *name;
     } wanted[] = {
-        { &state->json_encode, "msgspec.json", "encode" },
-        { &state->json_decode, "msgspec.json", "decode" },
-        { &state->json_error, "vivace.exceptions", "JSONError" },
-        { &state->not_found, "vivace.exceptions", "RouteNotFoundException" },
-        { &state->task_type, "asyncio", "Task" },
-        { &state->enter_task, "asyncio.tasks", "_enter_task" },
-        { &state->leave_task, "asyncio.tasks", "_leave_task" },
-        { &state->cancelled_error, "asyncio", "CancelledError" },
-        { &state->selector_key, "selectors", "SelectorKey" },
-        { &state->namespace_type, "types", "SimpleNamespace" },
+        {&state->json_encode, "msgspec.json", "encode"},
+        {&state->json_decode, "msgspec.json", "decode"},
+        {&state->json_error, "vivace.exceptions", "JSONError"},
+        {&state->not_found, "vivace.exceptions", "RouteNotFoundException"},
+        {&state->task_type, "asyncio", "Task"},
+        {&state->enter_task, "asyncio.tasks", "_enter_task"},
+        {&state->leave_task, "asyncio.tasks", "_leave_task"},
+        {&state->cancelled_error, "asyncio", "CancelledError"},
+        {&state->selector_key, "selectors", "SelectorKey"},
+        {&state->namespace_type, "types", "SimpleNamespace"},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if ((*wanted[i].to = borrow(wanted[i].module, wanted[i].name)) == NULL)
@@ -89,12 +89,13 @@ module_exec(PyObject *module)
     if (make_names(state) < 0 || borrow_all(state) < 0)
         return -1;
     if (mappings_init(module, state) < 0 || response_init(module, state) < 0 || request_init(module, state) < 0 ||
-        routes_init(module, state) < 0 || pending_init(module, state) < 0 || coroutine_init(module, state) < 0 || selector_init(module, state) < 0 ||
-        transport_init(module, state) < 0 || server_init(module, state) < 0)
+        routes_init(module, state) < 0 || pending_init(module, state) < 0 || coroutine_init(module, state) < 0 ||
+        selector_init(module, state) < 0 || transport_init(module, state) < 0 || server_init(module, state) < 0)
         return -1;
     if (PyModule_AddStringConstant(module, "ISA", vv_isa_name(vv_isa_chosen())) < 0)
         return -1;
-    PyObject *backends = vv_loop_offers(VV_LOOP_URING) ? Py_BuildValue("(ss)", "epoll", "uring") : Py_BuildValue("(s)", "epoll");
+    PyObject *backends =
+        vv_loop_offers(VV_LOOP_URING) ? Py_BuildValue("(ss)", "epoll", "uring") : Py_BuildValue("(s)", "epoll");
     if (backends == NULL)
         return -1;
     int added = PyModule_AddObjectRef(module, "IO_BACKENDS", backends);
@@ -102,11 +103,14 @@ module_exec(PyObject *module)
     return added;
 }
 
-#define EACH_OBJECT(X)                                                                                                 \
-    X(request_type) X(response_type) X(headers_type) X(multidict_type) X(routes_type) X(server_type) X(selector_type)  \
-    X(selector_map_type) X(loop_base_type) X(pending_type) X(transport_type) X(version_10) X(version_11)              \
-    X(scheme_http) X(json_encode) X(json_decode) X(json_error) X(not_found) X(task_type) X(enter_task) X(leave_task)   \
-    X(cancelled_error) X(selector_key) X(namespace_type) X(uuid_type) X(task_keywords)
+/* clang-format off */
+#define EACH_OBJECT(X) \
+    X(request_type) X(response_type) X(headers_type) X(multidict_type) X(routes_type) X(server_type) \
+    X(selector_type) X(selector_map_type) X(loop_base_type) X(pending_type) X(transport_type) X(version_10) \
+    X(version_11) X(scheme_http) X(json_encode) X(json_decode) X(json_error) X(not_found) X(task_type) \
+    X(enter_task) X(leave_task) X(cancelled_error) X(selector_key) X(namespace_type) X(uuid_type) \
+    X(task_keywords)
+/* clang-format on */
 
 static int
 module_traverse(PyObject *module, visitproc visit, void *arg)
@@ -147,11 +151,11 @@ module_free(void *module)
 }
 
 static PyModuleDef_Slot module_slots[] = {
-    { Py_mod_exec, module_exec },
+    {Py_mod_exec, module_exec},
 #ifdef Py_mod_multiple_interpreters
-    { Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED },
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
-    { 0, NULL },
+    {0, NULL},
 };
 
 PyModuleDef vivace_engine_module = {

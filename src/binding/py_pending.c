@@ -1,4 +1,5 @@
-/* A handler's coroutine as its task sees it: sends and throws go through to it, and when it ends the request is answered.
+/* A handler's coroutine as its task sees it: sends and throws go through to it, and when it ends the request is
+ * answered.
  */
 #include "binding/py_pending.h"
 
@@ -185,7 +186,8 @@ pending_stop_value(void)
 }
 
 /* The task was cancelled before it had seen the future that it waits for. Had it seen it, it would have cancelled that
- * first. 1: so it is done now, and the future is to be waited for. 0: there is none, or it is done. -1: an exception. */
+ * first. 1: so it is done now, and the future is to be waited for. 0: there is none, or it is done. -1: an exception.
+ */
 static int
 cancel_first(pending_object *self, PyObject *error)
 {
@@ -196,7 +198,7 @@ cancel_first(pending_object *self, PyObject *error)
     PyObject *args = PyObject_GetAttr(error, state->name_args);
     if (args == NULL) /* a class was thrown, not an exception */
         PyErr_Clear();
-    PyObject *stack[] = { self->first, NULL };
+    PyObject *stack[] = {self->first, NULL};
     size_t count = 1;
     if (args != NULL && PyTuple_Check(args) && PyTuple_GET_SIZE(args) == 1)
         stack[count++] = PyTuple_GET_ITEM(args, 0); /* borrowed: its message */
@@ -321,16 +323,16 @@ static PyObject *
 call_create_task(module_state *state, PyObject *loop, PyObject *pending, PyObject *context)
 {
     PyObject *names = context != NULL ? PyTuple_Pack(1, state->name_context) : NULL;
-    PyObject *stack[] = { loop, pending, context }, *task = NULL;
+    PyObject *stack[] = {loop, pending, context}, *task = NULL;
     if (context == NULL || names != NULL)
         task = PyObject_VectorcallMethod(state->name_create_task, stack, 2, names);
     Py_XDECREF(names);
     return task;
 }
 
-/* What the loop's task factory makes. It may start the task at once, which enters the context: if the handler is running
- * in it, it is left for that long. It may also be one of the old ones that take no context: then the task is made within
- * it, and goes on in a copy. */
+/* What the loop's task factory makes. It may start the task at once, which enters the context: if the handler is
+ * running in it, it is left for that long. It may also be one of the old ones that take no context: then the task is
+ * made within it, and goes on in a copy. */
 static PyObject *
 task_of_factory(module_state *state, PyObject *loop, PyObject *pending, PyObject *context, int running)
 {
@@ -365,7 +367,7 @@ new_task(server_object *server, pending_object *pending, PyObject *context, int 
     PyObject *factory = PyObject_CallMethodNoArgs(loop, state->name_get_task_factory);
     if (factory == NULL)
         return NULL;
-    PyObject *args[] = { (PyObject *)pending, loop, context, Py_True };
+    PyObject *args[] = {(PyObject *)pending, loop, context, Py_True};
     PyObject *task;
     if (factory == Py_None) {
         PyObject *names = state->task_keywords;
@@ -437,25 +439,25 @@ pending_dealloc(PyObject *object)
 }
 
 static PyMethodDef pending_methods[] = {
-    { "send", pending_send, METH_O, NULL },
-    { "throw", (PyCFunction)(void (*)(void))pending_throw, METH_FASTCALL, NULL },
-    { "close", pending_close, METH_NOARGS, NULL },
-    { NULL, NULL, 0, NULL },
+    {"send", pending_send, METH_O, NULL},
+    {"throw", (PyCFunction)(void (*)(void))pending_throw, METH_FASTCALL, NULL},
+    {"close", pending_close, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot pending_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("A handler's coroutine, as its task sees it.") },
-    { Py_tp_dealloc, pending_dealloc },
-    { Py_tp_traverse, pending_traverse },
-    { Py_tp_clear, pending_clear },
-    { Py_tp_methods, pending_methods },
-    { Py_tp_getattro, pending_getattro },
-    { Py_tp_repr, pending_repr },
-    { Py_tp_iter, pending_await },
-    { Py_tp_iternext, pending_iternext },
-    { Py_am_await, pending_await },
-    { Py_am_send, pending_am_send },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("A handler's coroutine, as its task sees it.")},
+    {Py_tp_dealloc, pending_dealloc},
+    {Py_tp_traverse, pending_traverse},
+    {Py_tp_clear, pending_clear},
+    {Py_tp_methods, pending_methods},
+    {Py_tp_getattro, pending_getattro},
+    {Py_tp_repr, pending_repr},
+    {Py_tp_iter, pending_await},
+    {Py_tp_iternext, pending_iternext},
+    {Py_am_await, pending_await},
+    {Py_am_send, pending_am_send},
+    {0, NULL},
 };
 
 static PyType_Spec pending_spec = {

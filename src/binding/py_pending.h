@@ -1,5 +1,5 @@
-/* Pending: a handler's coroutine that goes on after its first step, as its task sees it (py_pending.c), and as the steps
- * that are run without a task see it (py_coroutine.c).
+/* Pending: a handler's coroutine that goes on after its first step, as its task sees it (py_pending.c), and as the
+ * steps that are run without a task see it (py_coroutine.c).
  *
  * Ownership   the request holds its pending while it waits, the pending holds the request: pending_forget() parts them.
  */
@@ -18,30 +18,30 @@ typedef enum first_outcome {
 } first_outcome;
 
 typedef struct pending_object {
-    PyObject_HEAD
-    server_object *server;   /* owned; NULL once it has ended */
-    request_object *request; /* owned; NULL once it has ended */
-    PyObject *coroutine;     /* owned */
-    PyObject *task;          /* owned; NULL: none, or it has ended */
-    PyObject *first;         /* owned: how the latest step without the task went */
-    PyObject *context;       /* owned: to go on in, while it waits for its turn */
-    struct pending_object *next; /* owned: behind it in the selector's queue, while it waits for its turn */
-    uint8_t outcome;         /* first_outcome */
-    uint8_t blocking;        /* `first` is a future that is awaited */
-    uint8_t gone;            /* the client has gone: nobody waits for the answer */
+    PyObject_HEAD server_object *server; /* owned; NULL once it has ended */
+    request_object *request;             /* owned; NULL once it has ended */
+    PyObject *coroutine;                 /* owned */
+    PyObject *task;                      /* owned; NULL: none, or it has ended */
+    PyObject *first;                     /* owned: how the latest step without the task went */
+    PyObject *context;                   /* owned: to go on in, while it waits for its turn */
+    struct pending_object *next;         /* owned: behind it in the selector's queue, while it waits for its turn */
+    uint8_t outcome;                     /* first_outcome */
+    uint8_t blocking;                    /* `first` is a future that is awaited */
+    uint8_t gone;                        /* the client has gone: nobody waits for the answer */
 } pending_object;
 
 /* New reference, or NULL with MemoryError. */
 pending_object *pending_new(server_object *server, request_object *request, PyObject *coroutine, first_outcome outcome);
 
-/* Puts the request's answer off: the connection holds the request, which holds the pending. 0, or -1 with MemoryError. */
+/* Puts the request's answer off: the connection holds the request, which holds the pending. 0, or -1 with MemoryError.
+ */
 int pending_hold(pending_object *self);
 
 /* `value` (stolen) was yielded: the task will be given it. */
 void pending_yielded(pending_object *self, PyObject *value);
 
-/* Gives the pending its task, which goes on with it in `context` (stolen). `eager`: it starts at once, where CPython can.
- * `running`: a step is running in the context now. 0, or -1 with an exception. */
+/* Gives the pending its task, which goes on with it in `context` (stolen). `eager`: it starts at once, where CPython
+ * can. `running`: a step is running in the context now. 0, or -1 with an exception. */
 int pending_give_task(pending_object *self, PyObject *context, int eager, int running);
 
 /* Throws an exception into the coroutine. What it yielded then; or NULL, with StopIteration or another exception. */

@@ -147,7 +147,7 @@ carry(uint8_t **at, const void *from, size_t len)
 int
 request_detach(request_object *self)
 {
-    static const uint8_t nothing[1] = { 0 };
+    static const uint8_t nothing[1] = {0};
     if (self->match == NULL)
         return 0;
     const vv_http1_request *req = self->req;
@@ -159,10 +159,10 @@ request_detach(request_object *self)
     track(self); /* who keeps it may belong to the application, which it holds */
     self->own = *req;
     self->req = &self->own;
-    self->peer = self->conn != NULL ? *vv_conn_peer(self->conn) : (vv_address){ .family = VV_FAMILY_NONE };
+    self->peer = self->conn != NULL ? *vv_conn_peer(self->conn) : (vv_address){.family = VV_FAMILY_NONE};
     if (at == NULL) {
         /* It must not look at bytes that will be gone. What is left of it is empty. */
-        self->own = (vv_http1_request){ .head = nothing };
+        self->own = (vv_http1_request){.head = nothing};
         self->body = self->path = vv_span_of(nothing, 0);
         self->params = NULL;
         PyErr_NoMemory();
@@ -245,7 +245,7 @@ make_QUERY_STRING(request_object *self)
 static PyObject *
 make_QUERY(request_object *self)
 {
-    vv_span text = { 0 };
+    vv_span text = {0};
     if ((self->req->flags & VV_REQUEST_HAS_QUERY) != 0)
         text = vv_request_span(self->req, self->req->query_at, self->req->query_len);
     return multidict_of(self->server->state, query_pairs(text));
@@ -571,7 +571,8 @@ static PyObject *
 get_extra(PyObject *object, void *closure)
 {
     PyObject *state = get_state(object, NULL);
-    PyObject *extra = state != NULL ? PyObject_GetAttr(state, ((request_object *)object)->server->state->name___dict__) : NULL;
+    PyObject *extra =
+        state != NULL ? PyObject_GetAttr(state, ((request_object *)object)->server->state->name___dict__) : NULL;
     Py_XDECREF(state);
     return extra;
 }
@@ -623,39 +624,40 @@ request_repr(PyObject *object)
 }
 
 static PyGetSetDef request_getset[] = {
-#define X(slot, attribute, doc) { #attribute, get_##attribute, NULL, PyDoc_STR(doc), NULL },
+#define X(slot, attribute, doc) {#attribute, get_##attribute, NULL, PyDoc_STR(doc), NULL},
     REQUEST_TABLE(X)
 #undef X
-    { "version", get_version, NULL, PyDoc_STR("'1.0' or '1.1'."), NULL },
-    { "scheme", get_scheme, NULL, PyDoc_STR("'http'."), NULL },
-    { "keep_alive", get_keep_alive, NULL, PyDoc_STR("Whether the client keeps the connection, bool."), NULL },
-    { "route", get_route, NULL, PyDoc_STR("The Route that matched, or None."), NULL },
-    { "app", get_app, NULL, PyDoc_STR("The Application."), NULL },
-    { "headers", get_headers, NULL, PyDoc_STR("The header fields, a Headers."), NULL },
-    { "transport", get_transport, NULL, PyDoc_STR("The connection: get_extra_info(), is_closing(), close(), abort()."), NULL },
-    { "extra", get_extra, NULL, PyDoc_STR("The dict behind `state`."), NULL },
-    { NULL, NULL, NULL, NULL, NULL },
+        {"version", get_version, NULL, PyDoc_STR("'1.0' or '1.1'."), NULL},
+    {"scheme", get_scheme, NULL, PyDoc_STR("'http'."), NULL},
+    {"keep_alive", get_keep_alive, NULL, PyDoc_STR("Whether the client keeps the connection, bool."), NULL},
+    {"route", get_route, NULL, PyDoc_STR("The Route that matched, or None."), NULL},
+    {"app", get_app, NULL, PyDoc_STR("The Application."), NULL},
+    {"headers", get_headers, NULL, PyDoc_STR("The header fields, a Headers."), NULL},
+    {"transport", get_transport, NULL, PyDoc_STR("The connection: get_extra_info(), is_closing(), close(), abort()."),
+     NULL},
+    {"extra", get_extra, NULL, PyDoc_STR("The dict behind `state`."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMethodDef request_methods[] = {
-    { "Response", (PyCFunction)(void (*)(void))request_response, METH_FASTCALL | METH_KEYWORDS,
-      PyDoc_STR("Response(text=None, code=200, body=None, json=None, mime_type=None, encoding=None, headers=None, "
-                "cookies=None, *, status=None)\n--\n\nMakes a Response.") },
-    { "add_done_callback", request_add_done_callback, METH_O,
-      PyDoc_STR("add_done_callback(function, /)\n--\n\n`function(request)` is called when the answer has left, or the "
-                "connection was lost, in a copy of the context that is current now.") },
-    { NULL, NULL, 0, NULL },
+    {"Response", (PyCFunction)(void (*)(void))request_response, METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("Response(text=None, code=200, body=None, json=None, mime_type=None, encoding=None, headers=None, "
+               "cookies=None, *, status=None)\n--\n\nMakes a Response.")},
+    {"add_done_callback", request_add_done_callback, METH_O,
+     PyDoc_STR("add_done_callback(function, /)\n--\n\n`function(request)` is called when the answer has left, or the "
+               "connection was lost, in a copy of the context that is current now.")},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot request_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("One request. Every attribute is made on first use and then kept.") },
-    { Py_tp_dealloc, request_dealloc },
-    { Py_tp_traverse, request_traverse },
-    { Py_tp_clear, request_clear },
-    { Py_tp_repr, request_repr },
-    { Py_tp_getset, request_getset },
-    { Py_tp_methods, request_methods },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("One request. Every attribute is made on first use and then kept.")},
+    {Py_tp_dealloc, request_dealloc},
+    {Py_tp_traverse, request_traverse},
+    {Py_tp_clear, request_clear},
+    {Py_tp_repr, request_repr},
+    {Py_tp_getset, request_getset},
+    {Py_tp_methods, request_methods},
+    {0, NULL},
 };
 
 static PyType_Spec request_spec = {

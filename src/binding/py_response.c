@@ -94,11 +94,10 @@ value_bytes(PyObject *name, PyObject *value)
     PyObject *bytes = PyUnicode_AsLatin1String(value);
     if (bytes == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
         PyErr_Clear();
-        PyErr_Format(PyExc_ValueError, "header %R: the value %R has characters beyond Latin-1: encode them first",
-                     name, value);
+        PyErr_Format(PyExc_ValueError, "header %R: the value %R has characters beyond Latin-1: encode them first", name,
+                     value);
     }
-    if (bytes != NULL &&
-        !is_value(vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)))) {
+    if (bytes != NULL && !is_value(vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)))) {
         PyErr_Format(PyExc_ValueError, "header %R: the value %R has a control character (CR, LF, NUL ...)", name,
                      value);
         Py_CLEAR(bytes);
@@ -272,9 +271,9 @@ set_headers(response_object *self, PyObject *headers, PyObject *cookies, int mim
 static int
 parameter_of(module_state *state, PyObject *name)
 {
-    PyObject *const names[P_COUNT] = { state->name_text,     state->name_code,    state->name_body,
-                                       state->name_json,     state->name_mime_type, state->name_encoding,
-                                       state->name_headers,  state->name_cookies, state->name_status };
+    PyObject *const names[P_COUNT] = {state->name_text,    state->name_code,      state->name_body,
+                                      state->name_json,    state->name_mime_type, state->name_encoding,
+                                      state->name_headers, state->name_cookies,   state->name_status};
     for (int i = 0; i < P_COUNT; i++)
         if (names[i] == name)
             return i;
@@ -378,7 +377,9 @@ static int
 set_media_type(response_object *self, PyObject *mime_type, PyObject *encoding)
 {
     static const char *const defaults[] = {
-        [VV_MEDIA_TEXT] = "text/plain", [VV_MEDIA_BYTES] = "application/octet-stream", [VV_MEDIA_JSON] = "application/json",
+        [VV_MEDIA_TEXT] = "text/plain",
+        [VV_MEDIA_BYTES] = "application/octet-stream",
+        [VV_MEDIA_JSON] = "application/json",
         [VV_MEDIA_NONE] = "application/octet-stream",
     };
     if ((mime_type != NULL && !PyUnicode_Check(mime_type)) || (encoding != NULL && !PyUnicode_Check(encoding))) {
@@ -458,7 +459,7 @@ response_make(module_state *state, PyTypeObject *type, PyObject *const *args, Py
         return (PyObject *)self;
     }
     self->media = VV_MEDIA_NONE;
-    PyObject *values[P_COUNT] = { NULL }; /* borrowed */
+    PyObject *values[P_COUNT] = {NULL}; /* borrowed */
     if (collect(state, args, nargs, kwnames, values) < 0 || fill(state, self, values) < 0)
         Py_CLEAR(self);
     return (PyObject *)self;
@@ -495,8 +496,8 @@ response_init_args(PyObject *object, PyObject *args, PyObject *kwargs)
     self->close = 0;
     self->media = VV_MEDIA_NONE;
     Py_ssize_t nargs = PyTuple_GET_SIZE(args), count = kwargs != NULL ? PyDict_GET_SIZE(kwargs) : 0;
-    PyObject *kwnames = PyTuple_New(count), *values[P_COUNT] = { NULL }; /* values: borrowed */
-    PyObject **flat = PyMem_New(PyObject *, nargs + count + 1);          /* borrowed */
+    PyObject *kwnames = PyTuple_New(count), *values[P_COUNT] = {NULL}; /* values: borrowed */
+    PyObject **flat = PyMem_New(PyObject *, nargs + count + 1);        /* borrowed */
     int result = -1;
     if (kwnames != NULL && flat != NULL) {
         for (Py_ssize_t i = 0; i < nargs; i++)
@@ -608,9 +609,10 @@ get_headers(PyObject *object, void *closure)
 static PyObject *
 set_cookie(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "name", "value", "max_age", "expires", "path", "domain", "secure", "httponly", "samesite", NULL };
-    static const char *const attributes[] = { "max-age", "expires", "path", "domain", "secure", "httponly", "samesite" };
-    PyObject *name, *value = NULL, *given[7] = { NULL };
+    static char *names[] = {"name",   "value",  "max_age",  "expires",  "path",
+                            "domain", "secure", "httponly", "samesite", NULL};
+    static const char *const attributes[] = {"max-age", "expires", "path", "domain", "secure", "httponly", "samesite"};
+    PyObject *name, *value = NULL, *given[7] = {NULL};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U|U$OOOOOOO:set_cookie", names, &name, &value, &given[0], &given[1],
                                      &given[2], &given[3], &given[4], &given[5], &given[6]))
         return NULL;
@@ -657,32 +659,33 @@ response_repr(PyObject *object)
 }
 
 static PyGetSetDef response_getset[] = {
-    { "code", get_code, NULL, PyDoc_STR("The status code (RFC 9110 section 15)."), NULL },
-    { "status", get_code, NULL, PyDoc_STR("The same as code."), NULL },
-    { "text", get_text, NULL, PyDoc_STR("The text given, or None."), NULL },
-    { "body", get_body, NULL, PyDoc_STR("The bytes that are sent, or None."), NULL },
-    { "mime_type", get_mime_type, NULL, PyDoc_STR("The media type (RFC 9110 section 8.3), or None without a body."), NULL },
-    { "encoding", get_encoding, NULL, PyDoc_STR("The charset, or None."), NULL },
-    { "headers", get_headers, NULL, PyDoc_STR("A new list of the (name, value) pairs given."), NULL },
-    { NULL, NULL, NULL, NULL, NULL },
+    {"code", get_code, NULL, PyDoc_STR("The status code (RFC 9110 section 15)."), NULL},
+    {"status", get_code, NULL, PyDoc_STR("The same as code."), NULL},
+    {"text", get_text, NULL, PyDoc_STR("The text given, or None."), NULL},
+    {"body", get_body, NULL, PyDoc_STR("The bytes that are sent, or None."), NULL},
+    {"mime_type", get_mime_type, NULL, PyDoc_STR("The media type (RFC 9110 section 8.3), or None without a body."),
+     NULL},
+    {"encoding", get_encoding, NULL, PyDoc_STR("The charset, or None."), NULL},
+    {"headers", get_headers, NULL, PyDoc_STR("A new list of the (name, value) pairs given."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMethodDef response_methods[] = {
-    { "set_cookie", (PyCFunction)(void (*)(void))set_cookie, METH_VARARGS | METH_KEYWORDS,
-      PyDoc_STR("set_cookie(name, value='', *, max_age=None, expires=None, path='/', domain=None, secure=False, "
-                "httponly=False, samesite=None)\n--\n\nAdds a Set-Cookie field (RFC 6265 section 4.1).") },
-    { NULL, NULL, 0, NULL },
+    {"set_cookie", (PyCFunction)(void (*)(void))set_cookie, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("set_cookie(name, value='', *, max_age=None, expires=None, path='/', domain=None, secure=False, "
+               "httponly=False, samesite=None)\n--\n\nAdds a Set-Cookie field (RFC 6265 section 4.1).")},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot response_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("An answer. May be kept and returned many times.") },
-    { Py_tp_new, response_new },
-    { Py_tp_init, response_init_args },
-    { Py_tp_dealloc, dealloc },
-    { Py_tp_repr, response_repr },
-    { Py_tp_getset, response_getset },
-    { Py_tp_methods, response_methods },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("An answer. May be kept and returned many times.")},
+    {Py_tp_new, response_new},
+    {Py_tp_init, response_init_args},
+    {Py_tp_dealloc, dealloc},
+    {Py_tp_repr, response_repr},
+    {Py_tp_getset, response_getset},
+    {Py_tp_methods, response_methods},
+    {0, NULL},
 };
 
 static PyType_Spec response_spec = {

@@ -210,7 +210,7 @@ raise_router(vv_status status, const vv_router_fault *fault)
 static const char *
 type_text(vv_param_type type)
 {
-    static const char *const texts[] = { "plain", "str", "int", "float", "uuid", "path" };
+    static const char *const texts[] = {"plain", "str", "int", "float", "uuid", "path"};
     return texts[type];
 }
 
@@ -359,20 +359,24 @@ routes_match(PyObject *object, PyObject *args)
 }
 
 static PyMethodDef routes_methods[] = {
-    { "add", routes_add, METH_VARARGS, PyDoc_STR("add(pattern, methods, handler, positional, keywords, coroutine, route)\n--\n\nAdds a route; returns its placeholders as (name, type) pairs. ValueError says what is wrong.") },
-    { "placeholders", routes_placeholders, METH_O | METH_STATIC, PyDoc_STR("placeholders(pattern)\n--\n\nThe (name, type) pairs of a pattern.") },
-    { "match", routes_match, METH_VARARGS, PyDoc_STR("match(method, path)\n--\n\n(route or None, parameters, methods that the path allows).") },
-    { NULL, NULL, 0, NULL },
+    {"add", routes_add, METH_VARARGS,
+     PyDoc_STR("add(pattern, methods, handler, positional, keywords, coroutine, route)\n--\n\nAdds a route; returns "
+               "its placeholders as (name, type) pairs. ValueError says what is wrong.")},
+    {"placeholders", routes_placeholders, METH_O | METH_STATIC,
+     PyDoc_STR("placeholders(pattern)\n--\n\nThe (name, type) pairs of a pattern.")},
+    {"match", routes_match, METH_VARARGS,
+     PyDoc_STR("match(method, path)\n--\n\n(route or None, parameters, methods that the path allows).")},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot routes_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("The compiled table of routes.") },
-    { Py_tp_new, routes_new },
-    { Py_tp_dealloc, routes_dealloc },
-    { Py_tp_traverse, routes_traverse },
-    { Py_tp_clear, routes_clear },
-    { Py_tp_methods, routes_methods },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("The compiled table of routes.")},
+    {Py_tp_new, routes_new},
+    {Py_tp_dealloc, routes_dealloc},
+    {Py_tp_traverse, routes_traverse},
+    {Py_tp_clear, routes_clear},
+    {Py_tp_methods, routes_methods},
+    {0, NULL},
 };
 
 static PyType_Spec routes_spec = {

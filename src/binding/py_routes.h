@@ -11,26 +11,25 @@
 enum { PLAN_ARGUMENTS = VV_ROUTER_PARAMS + 1, PLAN_REQUEST = -1 };
 
 typedef struct route_plan {
-    PyObject *handler;       /* owned */
-    vectorcallfunc call;     /* the handler's own vectorcall; never NULL */
-    PyObject *kwnames;       /* owned tuple of str; NULL: none */
-    PyObject *route;         /* owned: what request.route gives */
+    PyObject *handler;                 /* owned */
+    vectorcallfunc call;               /* the handler's own vectorcall; never NULL */
+    PyObject *kwnames;                 /* owned tuple of str; NULL: none */
+    PyObject *route;                   /* owned: what request.route gives */
     PyObject *names[VV_ROUTER_PARAMS]; /* owned, interned */
-    const vv_route *compiled; /* borrowed from the router */
-    int16_t source[PLAN_ARGUMENTS]; /* of each argument: PLAN_REQUEST, or the parameter's index */
-    uint8_t positional, arguments; /* how many, and with the keyword ones */
+    const vv_route *compiled;          /* borrowed from the router */
+    int16_t source[PLAN_ARGUMENTS];    /* of each argument: PLAN_REQUEST, or the parameter's index */
+    uint8_t positional, arguments;     /* how many, and with the keyword ones */
     uint8_t params;
-    uint8_t coroutine;   /* async def: call gives a coroutine */
+    uint8_t coroutine;    /* async def: call gives a coroutine */
     uint8_t only_request; /* handler(request), the shape of most */
     struct route_plan *next;
 } route_plan;
 
 typedef struct routes_object {
-    PyObject_HEAD
-    module_state *state; /* borrowed from the module, which the type holds */
-    vv_router *router;   /* owned */
-    route_plan *plans;   /* owned */
-    int in_use;          /* a server matches by it: no more add() */
+    PyObject_HEAD module_state *state; /* borrowed from the module, which the type holds */
+    vv_router *router;                 /* owned */
+    route_plan *plans;                 /* owned */
+    int in_use;                        /* a server matches by it: no more add() */
 } routes_object;
 
 /* A path parameter as Python sees it. New reference, or NULL with an exception. */

@@ -213,7 +213,7 @@ watch(selector_object *self, PyObject *fileobj, PyObject *number, int events, Py
 static PyObject *
 selector_register(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "fileobj", "events", "data", NULL };
+    static char *names[] = {"fileobj", "events", "data", NULL};
     selector_object *self = (selector_object *)object;
     PyObject *fileobj, *data = Py_None;
     int events;
@@ -252,7 +252,7 @@ selector_unregister(PyObject *object, PyObject *fileobj)
 static PyObject *
 selector_modify(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "fileobj", "events", "data", NULL };
+    static char *names[] = {"fileobj", "events", "data", NULL};
     selector_object *self = (selector_object *)object;
     PyObject *fileobj, *data = Py_None;
     int events;
@@ -489,8 +489,7 @@ selector_nudge(selector_object *self)
 /* ---- the object ------------------------------------------------------------------------------------------------- */
 
 typedef struct map_object {
-    PyObject_HEAD
-    selector_object *selector; /* borrowed: the selector clears it */
+    PyObject_HEAD selector_object *selector; /* borrowed: the selector clears it */
 } map_object;
 
 static void
@@ -583,7 +582,7 @@ selector_get_io(PyObject *object, void *closure)
 static int
 kind_of(const char *io)
 {
-    static const char *const names[] = { [VV_LOOP_AUTO] = "auto", [VV_LOOP_EPOLL] = "epoll", [VV_LOOP_URING] = "uring" };
+    static const char *const names[] = {[VV_LOOP_AUTO] = "auto", [VV_LOOP_EPOLL] = "epoll", [VV_LOOP_URING] = "uring"};
     for (int kind = 0; kind <= VV_LOOP_URING; kind++)
         if (strcmp(io, names[kind]) == 0)
             return kind;
@@ -593,7 +592,7 @@ kind_of(const char *io)
 static PyObject *
 selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "io", NULL };
+    static char *names[] = {"io", NULL};
     const char *io = "auto";
     module_state *state = state_of_type(type);
     if (state == NULL || !PyArg_ParseTupleAndKeywords(args, kwargs, "|s:Selector", names, &io))
@@ -607,7 +606,7 @@ selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self == NULL)
         return NULL;
     self->state = state;
-    vv_loop_events events = { .self = self, .on_ready = on_ready };
+    vv_loop_events events = {.self = self, .on_ready = on_ready};
     if (vv_loop_open(&self->loop, (vv_loop_kind)kind, &events) != VV_OK) {
         PyErr_SetFromErrno(PyExc_OSError);
         Py_DECREF(self);
@@ -669,37 +668,43 @@ selector_dealloc(PyObject *object)
 }
 
 static PyGetSetDef selector_getset[] = {
-    { "io", selector_get_io, NULL, PyDoc_STR("The name of the I/O back-end in use."), NULL },
-    { NULL, NULL, NULL, NULL, NULL },
+    {"io", selector_get_io, NULL, PyDoc_STR("The name of the I/O back-end in use."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 #define KEYWORDS(function) (PyCFunction)(void (*)(void))(function), METH_VARARGS | METH_KEYWORDS
 
 static PyMethodDef selector_methods[] = {
-    { "register", KEYWORDS(selector_register), PyDoc_STR("register(fileobj, events, data=None)\n--\n\nAs selectors.BaseSelector.register.") },
-    { "unregister", selector_unregister, METH_O, PyDoc_STR("unregister(fileobj)\n--\n\nAs selectors.BaseSelector.unregister.") },
-    { "modify", KEYWORDS(selector_modify), PyDoc_STR("modify(fileobj, events, data=None)\n--\n\nAs selectors.BaseSelector.modify.") },
-    { "select", (PyCFunction)(void (*)(void))selector_select, METH_FASTCALL | METH_KEYWORDS, PyDoc_STR("select(timeout=None)\n--\n\nServes HTTP until a registered descriptor is ready or the loop has work; [(key, events), ...].") },
-    { "poll", selector_poll, METH_NOARGS, PyDoc_STR("poll()\n--\n\nServes what is ready, without waiting.") },
-    { "get_key", selector_get_key, METH_O, PyDoc_STR("get_key(fileobj)\n--\n\nAs selectors.BaseSelector.get_key.") },
-    { "get_map", selector_get_map, METH_NOARGS, PyDoc_STR("get_map()\n--\n\nAs selectors.BaseSelector.get_map.") },
-    { "attach", selector_attach, METH_O, PyDoc_STR("attach(loop)\n--\n\nNames the loop that handlers' tasks are made on.") },
-    { "fileno", selector_fileno, METH_NOARGS, PyDoc_STR("fileno()\n--\n\nReadable when poll() has something to serve.") },
-    { "close", selector_close, METH_NOARGS, PyDoc_STR("close()\n--\n\nCloses servers and connections.") },
-    { "__enter__", context_enter, METH_NOARGS, NULL },
-    { "__exit__", context_exit, METH_VARARGS, NULL },
-    { NULL, NULL, 0, NULL },
+    {"register", KEYWORDS(selector_register),
+     PyDoc_STR("register(fileobj, events, data=None)\n--\n\nAs selectors.BaseSelector.register.")},
+    {"unregister", selector_unregister, METH_O,
+     PyDoc_STR("unregister(fileobj)\n--\n\nAs selectors.BaseSelector.unregister.")},
+    {"modify", KEYWORDS(selector_modify),
+     PyDoc_STR("modify(fileobj, events, data=None)\n--\n\nAs selectors.BaseSelector.modify.")},
+    {"select", (PyCFunction)(void (*)(void))selector_select, METH_FASTCALL | METH_KEYWORDS,
+     PyDoc_STR("select(timeout=None)\n--\n\nServes HTTP until a registered descriptor is ready or the loop has work; "
+               "[(key, events), ...].")},
+    {"poll", selector_poll, METH_NOARGS, PyDoc_STR("poll()\n--\n\nServes what is ready, without waiting.")},
+    {"get_key", selector_get_key, METH_O, PyDoc_STR("get_key(fileobj)\n--\n\nAs selectors.BaseSelector.get_key.")},
+    {"get_map", selector_get_map, METH_NOARGS, PyDoc_STR("get_map()\n--\n\nAs selectors.BaseSelector.get_map.")},
+    {"attach", selector_attach, METH_O,
+     PyDoc_STR("attach(loop)\n--\n\nNames the loop that handlers' tasks are made on.")},
+    {"fileno", selector_fileno, METH_NOARGS, PyDoc_STR("fileno()\n--\n\nReadable when poll() has something to serve.")},
+    {"close", selector_close, METH_NOARGS, PyDoc_STR("close()\n--\n\nCloses servers and connections.")},
+    {"__enter__", context_enter, METH_NOARGS, NULL},
+    {"__exit__", context_exit, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot selector_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("The engine as asyncio's selector.") },
-    { Py_tp_new, selector_new },
-    { Py_tp_dealloc, selector_dealloc },
-    { Py_tp_traverse, selector_traverse },
-    { Py_tp_clear, selector_clear },
-    { Py_tp_getset, selector_getset },
-    { Py_tp_methods, selector_methods },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("The engine as asyncio's selector.")},
+    {Py_tp_new, selector_new},
+    {Py_tp_dealloc, selector_dealloc},
+    {Py_tp_traverse, selector_traverse},
+    {Py_tp_clear, selector_clear},
+    {Py_tp_getset, selector_getset},
+    {Py_tp_methods, selector_methods},
+    {0, NULL},
 };
 
 static PyType_Spec selector_spec = {
@@ -814,22 +819,22 @@ map_dealloc(PyObject *object)
 }
 
 static PyMethodDef map_methods[] = {
-    { "get", (PyCFunction)(void (*)(void))map_get, METH_FASTCALL, NULL },
-    { "keys", map_dict_keys, METH_NOARGS, NULL },
-    { "values", map_dict_values, METH_NOARGS, NULL },
-    { "items", map_dict_items, METH_NOARGS, NULL },
-    { NULL, NULL, 0, NULL },
+    {"get", (PyCFunction)(void (*)(void))map_get, METH_FASTCALL, NULL},
+    {"keys", map_dict_keys, METH_NOARGS, NULL},
+    {"values", map_dict_values, METH_NOARGS, NULL},
+    {"items", map_dict_items, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot map_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("The descriptors registered with a Selector: file object to SelectorKey.") },
-    { Py_tp_dealloc, map_dealloc },
-    { Py_tp_iter, map_iter },
-    { Py_tp_methods, map_methods },
-    { Py_mp_length, map_length },
-    { Py_mp_subscript, map_subscript },
-    { Py_sq_contains, map_contains },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("The descriptors registered with a Selector: file object to SelectorKey.")},
+    {Py_tp_dealloc, map_dealloc},
+    {Py_tp_iter, map_iter},
+    {Py_tp_methods, map_methods},
+    {Py_mp_length, map_length},
+    {Py_mp_subscript, map_subscript},
+    {Py_sq_contains, map_contains},
+    {0, NULL},
 };
 
 static PyType_Spec map_spec = {

@@ -15,12 +15,14 @@ limit_value(PyObject *value, const char *name, double scale, double most, double
 }
 
 /* X(keyword, field, factor to the field's unit, the most that is allowed in that unit) */
-#define LIMIT_KEYWORDS(X)                                                                                              \
-    X(limit_head_bytes, limit_head_bytes, 1, 65535) X(limit_header_fields, limit_header_fields, 1, 10000)              \
-    X(limit_body_bytes, limit_body_bytes, 1, 1e15) X(limit_pipeline, limit_pipeline, 1, 60000)                         \
-    X(limit_output_bytes, limit_output_bytes, 1, 1e12) X(limit_connections, limit_connections, 1, 1e7)                 \
-    X(timeout_head, timeout_head_ms, 1000, 4e9) X(timeout_body, timeout_body_ms, 1000, 4e9)                            \
+/* clang-format off */
+#define LIMIT_KEYWORDS(X) \
+    X(limit_head_bytes, limit_head_bytes, 1, 65535) X(limit_header_fields, limit_header_fields, 1, 10000) \
+    X(limit_body_bytes, limit_body_bytes, 1, 1e15) X(limit_pipeline, limit_pipeline, 1, 60000) \
+    X(limit_output_bytes, limit_output_bytes, 1, 1e12) X(limit_connections, limit_connections, 1, 1e7) \
+    X(timeout_head, timeout_head_ms, 1000, 4e9) X(timeout_body, timeout_body_ms, 1000, 4e9) \
     X(timeout_keep_alive, timeout_keep_alive_ms, 1000, 4e9) X(timeout_write, timeout_write_ms, 1000, 4e9)
+/* clang-format on */
 
 static int
 set_limit(vv_limits *limits, PyObject *name, PyObject *value)
@@ -85,8 +87,8 @@ server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     module_state *state = state_of_type(type);
     PyObject *selector, *app, *routes;
     vv_limits limits;
-    if (state == NULL || !PyArg_ParseTuple(args, "O!OO!:Server", state->selector_type, &selector, &app,
-                                           state->routes_type, &routes))
+    if (state == NULL ||
+        !PyArg_ParseTuple(args, "O!OO!:Server", state->selector_type, &selector, &app, state->routes_type, &routes))
         return NULL;
     if (read_limits(kwargs, &limits) < 0)
         return NULL;
@@ -189,7 +191,7 @@ opened(PyObject *object)
 static PyObject *
 server_listen(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = { "fd", "shared", NULL };
+    static char *names[] = {"fd", "shared", NULL};
     int fd, shared = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|$p:listen", names, &fd, &shared))
         return NULL;
@@ -264,34 +266,34 @@ get_requests(PyObject *object, void *closure)
 }
 
 static PyGetSetDef server_getset[] = {
-    { "connections", get_connections, NULL, PyDoc_STR("Open connections."), NULL },
-    { "requests", get_requests, NULL, PyDoc_STR("Requests handed to the application so far."), NULL },
-    { NULL, NULL, NULL, NULL, NULL },
+    {"connections", get_connections, NULL, PyDoc_STR("Open connections."), NULL},
+    {"requests", get_requests, NULL, PyDoc_STR("Requests handed to the application so far."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMethodDef server_methods[] = {
-    { "listen", (PyCFunction)(void (*)(void))server_listen, METH_VARARGS | METH_KEYWORDS,
-      PyDoc_STR("listen(fd, *, shared=False)\n--\n\nAccepts on a bound, listening, non-blocking socket, which stays the "
-                "caller's. shared: other processes wait on it too.") },
-    { "stop_listening", server_stop_listening, METH_NOARGS, PyDoc_STR("stop_listening()\n--\n\nAccepts no more.") },
-    { "drain", server_drain, METH_NOARGS,
-      PyDoc_STR("drain()\n--\n\nCloses idle connections now, the others when the requests in flight are answered.") },
-    { "abort", server_abort, METH_NOARGS,
-      PyDoc_STR("abort()\n--\n\nCloses every connection now; returns how many were cut.") },
-    { "close", server_close, METH_NOARGS,
-      PyDoc_STR("close()\n--\n\nEnds it: closes every connection, and leaves the selector.") },
-    { NULL, NULL, 0, NULL },
+    {"listen", (PyCFunction)(void (*)(void))server_listen, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("listen(fd, *, shared=False)\n--\n\nAccepts on a bound, listening, non-blocking socket, which stays the "
+               "caller's. shared: other processes wait on it too.")},
+    {"stop_listening", server_stop_listening, METH_NOARGS, PyDoc_STR("stop_listening()\n--\n\nAccepts no more.")},
+    {"drain", server_drain, METH_NOARGS,
+     PyDoc_STR("drain()\n--\n\nCloses idle connections now, the others when the requests in flight are answered.")},
+    {"abort", server_abort, METH_NOARGS,
+     PyDoc_STR("abort()\n--\n\nCloses every connection now; returns how many were cut.")},
+    {"close", server_close, METH_NOARGS,
+     PyDoc_STR("close()\n--\n\nEnds it: closes every connection, and leaves the selector.")},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot server_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("A listening HTTP server on a Selector.") },
-    { Py_tp_new, server_new },
-    { Py_tp_dealloc, server_dealloc },
-    { Py_tp_traverse, server_traverse },
-    { Py_tp_clear, server_clear },
-    { Py_tp_getset, server_getset },
-    { Py_tp_methods, server_methods },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("A listening HTTP server on a Selector.")},
+    {Py_tp_new, server_new},
+    {Py_tp_dealloc, server_dealloc},
+    {Py_tp_traverse, server_traverse},
+    {Py_tp_clear, server_clear},
+    {Py_tp_getset, server_getset},
+    {Py_tp_methods, server_methods},
+    {0, NULL},
 };
 
 static PyType_Spec server_spec = {

@@ -12,16 +12,15 @@
 #include "core/server/server.h"
 
 typedef struct server_object {
-    PyObject_HEAD
-    module_state *state;       /* borrowed from the module, which the type holds */
-    selector_object *selector; /* owned */
-    PyObject *app;             /* owned */
-    routes_object *routes;     /* owned */
-    PyObject *on_exception;    /* owned: app._handle_exception */
-    PyObject *on_refused;      /* owned: app._refused */
-    vv_server *server;         /* owned; NULL once closed */
-    request_object *request;   /* owned; the one that is recycled from request to request; may be NULL */
-    struct server_object *next; /* owned by the selector, whose list it is */
+    PyObject_HEAD module_state *state; /* borrowed from the module, which the type holds */
+    selector_object *selector;         /* owned */
+    PyObject *app;                     /* owned */
+    routes_object *routes;             /* owned */
+    PyObject *on_exception;            /* owned: app._handle_exception */
+    PyObject *on_refused;              /* owned: app._refused */
+    vv_server *server;                 /* owned; NULL once closed */
+    request_object *request;           /* owned; the one that is recycled from request to request; may be NULL */
+    struct server_object *next;        /* owned by the selector, whose list it is */
 } server_object;
 
 /* Closes every server of a selector, and lets go of them. */

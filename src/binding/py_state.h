@@ -11,16 +11,19 @@
 #include "core/http1/method.h"
 
 /* Strings that are compared by identity or looked up again and again: X(name) makes state->name. */
-#define NAME_TABLE(X)                                                                                                  \
-    X(text) X(code) X(body) X(json) X(mime_type) X(encoding) X(headers) X(cookies) X(status) X(loop) X(context)        \
-    X(eager_start) X(send) X(close) X(cancel) X(_ready) X(_selector) X(_scheduled) X(_stopping) X(_handle_exception)                \
-    X(_wants_not_found) X(_refused) X(fileobj) X(fd) X(events) X(data) X(get_task_factory) X(create_task) X(items)     \
-    X(output) X(__dict__) X(_asyncio_future_blocking) X(args) X(throw)
+/* clang-format off */
+#define NAME_TABLE(X) \
+    X(text) X(code) X(body) X(json) X(mime_type) X(encoding) X(headers) X(cookies) X(status) X(loop) \
+    X(context) X(eager_start) X(send) X(close) X(cancel) X(_ready) X(_selector) X(_scheduled) \
+    X(_stopping) X(_handle_exception) X(_wants_not_found) X(_refused) X(fileobj) X(fd) X(events) \
+    X(data) X(get_task_factory) X(create_task) X(items) X(output) X(__dict__) \
+    X(_asyncio_future_blocking) X(args) X(throw)
+/* clang-format on */
 
 enum { RESPONSE_STOCK = 64, REQUEST_STOCK = 1024, PENDING_STOCK = 256 };
 
 typedef struct module_state {
-    PyTypeObject *request_type;  /* owned, as all below */
+    PyTypeObject *request_type; /* owned, as all below */
     PyTypeObject *response_type;
     PyTypeObject *headers_type;
     PyTypeObject *multidict_type;

@@ -3,8 +3,7 @@
 #include "binding/py_server.h"
 
 typedef struct transport_object {
-    PyObject_HEAD
-    request_object *request; /* owned */
+    PyObject_HEAD request_object *request; /* owned */
 } transport_object;
 
 PyObject *
@@ -113,22 +112,22 @@ transport_abort(PyObject *object, PyObject *unused)
 }
 
 static PyMethodDef transport_methods[] = {
-    { "get_extra_info", transport_get_extra_info, METH_VARARGS,
-      PyDoc_STR("get_extra_info(name, default=None)\n--\n\n'peername', 'sockname', or 'socket' (a duplicate).") },
-    { "is_closing", transport_is_closing, METH_NOARGS,
-      PyDoc_STR("is_closing()\n--\n\nWhether the request is answered or its connection lost.") },
-    { "close", transport_close, METH_NOARGS,
-      PyDoc_STR("close()\n--\n\nCloses the connection once the requests in flight are answered.") },
-    { "abort", transport_abort, METH_NOARGS, PyDoc_STR("abort()\n--\n\nCloses the connection at once.") },
-    { NULL, NULL, 0, NULL },
+    {"get_extra_info", transport_get_extra_info, METH_VARARGS,
+     PyDoc_STR("get_extra_info(name, default=None)\n--\n\n'peername', 'sockname', or 'socket' (a duplicate).")},
+    {"is_closing", transport_is_closing, METH_NOARGS,
+     PyDoc_STR("is_closing()\n--\n\nWhether the request is answered or its connection lost.")},
+    {"close", transport_close, METH_NOARGS,
+     PyDoc_STR("close()\n--\n\nCloses the connection once the requests in flight are answered.")},
+    {"abort", transport_abort, METH_NOARGS, PyDoc_STR("abort()\n--\n\nCloses the connection at once.")},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot transport_slots[] = {
-    { Py_tp_doc, (void *)PyDoc_STR("The connection of a request.") },
-    { Py_tp_dealloc, transport_dealloc },
-    { Py_tp_traverse, transport_traverse },
-    { Py_tp_methods, transport_methods },
-    { 0, NULL },
+    {Py_tp_doc, (void *)PyDoc_STR("The connection of a request.")},
+    {Py_tp_dealloc, transport_dealloc},
+    {Py_tp_traverse, transport_traverse},
+    {Py_tp_methods, transport_methods},
+    {0, NULL},
 };
 
 static PyType_Spec transport_spec = {

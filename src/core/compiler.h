@@ -2,11 +2,11 @@
 #ifndef VV_CORE_COMPILER_H
 #define VV_CORE_COMPILER_H
 
-#define VV_NODISCARD __attribute__((warn_unused_result))
-#define VV_LIKELY(x) __builtin_expect(!!(x), 1)
+#define VV_NODISCARD   __attribute__((warn_unused_result))
+#define VV_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define VV_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define VV_INLINE static inline __attribute__((always_inline))
-#define VV_NOINLINE __attribute__((noinline))
-#define VV_COLD __attribute__((cold, noinline))
+#define VV_INLINE      static inline __attribute__((always_inline))
+#define VV_NOINLINE    __attribute__((noinline))
+#define VV_COLD        __attribute__((cold, noinline))
 
 #endif

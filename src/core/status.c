@@ -4,8 +4,8 @@ int
 vv_status_answer(vv_status status)
 {
     switch (status) {
-#define X(name, number, answer, text)                                                              \
-    case name:                                                                                     \
+#define X(name, number, answer, text)                                                                                  \
+    case name:                                                                                                         \
         return answer;
         VV_STATUS_TABLE(X)
 #undef X
@@ -17,8 +17,8 @@ const char *
 vv_status_text(vv_status status)
 {
     switch (status) {
-#define X(name, number, answer, text)                                                              \
-    case name:                                                                                     \
+#define X(name, number, answer, text)                                                                                  \
+    case name:                                                                                                         \
         return text;
         VV_STATUS_TABLE(X)
 #undef X

@@ -6,6 +6,7 @@
 #ifndef VV_CORE_STATUS_H
 #define VV_CORE_STATUS_H
 
+/* clang-format off */
 /*        name                   number  answer  meaning, as logged                               */
 #define VV_STATUS_TABLE(X)                                                                          \
     X(VV_OK,                       0,      0, "done")                                               \
@@ -29,6 +30,7 @@
     X(VV_E_TIMEOUT,              -23,    408, "the request did not arrive in time")                 \
     X(VV_E_PATTERN,              -40,      0, "a route's pattern is malformed")                     \
     X(VV_E_CONFLICT,             -41,      0, "two routes match the same requests")
+/* clang-format on */
 
 typedef enum vv_status {
 #define X(name, number, answer, text) name = number,

@@ -1,14 +1,15 @@
-"""The engine: what is written in C. Users meet `Request`, `Response` and the multi-mappings; the rest serves `vivace`."""
+"""The engine: what is written in C.
+
+Users meet `Request`, `Response` and the multi-mappings; the rest serves `vivace`.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.cookies import SimpleCookie
-from typing import Any, Self, final, overload
+from typing import Any, Self, final
 
 from vivace.app import Application
 from vivace.routing import Route
-
-__all__: list[str]
 
 ISA: str
 """The instruction set in use: "base", "avx2" or "avx512"."""
@@ -17,8 +18,10 @@ IO_BACKENDS: tuple[str, ...]
 
 @final
 class Selector:
-    """The engine as asyncio's selector: `select` waits in the kernel, serves every HTTP socket in C, and hands back
-    the descriptors that asyncio itself registered. Give it to `asyncio.SelectorEventLoop`, then call `attach(loop)`.
+    """The engine as asyncio's selector.
+
+    `select` waits in the kernel, serves every HTTP socket in C, and hands back the descriptors that asyncio itself
+    registered. Give it to `asyncio.SelectorEventLoop`, then call `attach(loop)`.
     """
 
     def __init__(self, io: str = "auto") -> None:
@@ -41,8 +44,10 @@ class Selector:
     def close(self) -> None: ...
 
 class LoopBase:
-    """First base of `vivace.loop.EngineLoop`: lets `asyncio.current_task()` find the task of a handler whose
-    coroutine runs its first step without one."""
+    """First base of `vivace.loop.EngineLoop`.
+
+    Lets `asyncio.current_task()` find the task of a handler whose coroutine runs its first step without one.
+    """
 
 @final
 class Server:
@@ -70,8 +75,11 @@ class Server:
     def stop_listening(self) -> None:
         """Accepts no more; the sockets stay open (they belong to the caller)."""
     def drain(self) -> None:
-        """Graceful end: idle connections close at once, the others after the answers of requests in flight, which say
-        `Connection: close`."""
+        """End gracefully.
+
+        Idle connections close at once, the others after the answers of requests in flight, which say
+        `Connection: close`.
+        """
     def abort(self) -> int:
         """Closes every connection now; returns how many were cut."""
     def close(self) -> None:

@@ -50,7 +50,7 @@ class ErrorHandlers:
     def answer(self, request: Request, exception: BaseException, *, debug: bool) -> Any:
         """Give the answer: anything that a handler may return, or an awaitable of it."""
         if isinstance(exception, AttributeError) and exception.obj is request:
-            near = did_you_mean(exception.name, (name for name in dir(request) if not name.startswith("_")))
+            near = did_you_mean(exception.name or "", (name for name in dir(request) if not name.startswith("_")))
             exception.args = (f"a request has no attribute {exception.name!r}{near}",)
         handler = self.find(type(exception))
         if handler is None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+
 from vivace import Application
 
 
@@ -27,18 +28,18 @@ def answer(serve) -> Callable[..., str]:
 
 @pytest.fixture
 def blocks() -> Callable[[Callable[[], object], type[BaseException]], int]:
-    """`blocks(function, error)` calls it 300 times, each raises the error: blocks of memory that stay of the last 250."""
+    """`blocks(function, error)` calls it 300 times, each raises the error: blocks that stay of the last 250."""
 
     def count(function, error):
         before = 0
-        for n in range(300):
+        for n in range(2000):
             try:
                 function()
             except error:
                 pass
             else:
                 raise AssertionError(error)
-            if n == 50:
+            if n == 499:
                 gc.collect()
                 before = sys.getallocatedblocks()
         gc.collect()

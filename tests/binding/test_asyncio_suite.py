@@ -4,6 +4,7 @@ import asyncio
 import unittest
 
 import pytest
+
 from vivace import _engine
 from vivace.loop import new_event_loop
 

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 
 import pytest
+
 from vivace import Application
 from vivace.exceptions import RouteNotFoundException
 
@@ -107,10 +108,10 @@ EXPECTED = {
 @pytest.mark.parametrize("after", EXPECTED)
 def test_a_request_does_not_see_what_others_have_set(serve, app, after):
     client = serve(app).client()
-    for path in EXPECTED:
+    for path, expected in EXPECTED.items():
         client.send("".join(f"GET {where} HTTP/1.1\r\nHost: a\r\n\r\n" for where in (after, path)))
         assert client.answer().text == EXPECTED[after]
-        assert client.answer().text == EXPECTED[path]
+        assert client.answer().text == expected
 
 
 def test_done_callbacks_run_each_in_a_copy_of_the_context_that_they_were_added_in(serve, app):
@@ -136,6 +137,7 @@ def test_the_context_that_serving_was_started_in_is_what_handlers_see(app):
     from contextlib import closing
 
     import uvloop
+
     from vivace import serving
     from vivace.sockets import Tcp, open_listeners
 

@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+
 from vivace import Application
 
 eager = pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
@@ -26,9 +27,7 @@ FACTORIES = [
     pytest.param(lambda app: None, id="no factory"),
     pytest.param(set_factory(lambda loop, coro: asyncio.Task(coro, loop=loop)), id="old factory"),
     pytest.param(set_factory(lambda loop, coro, **more: asyncio.Task(coro, loop=loop, **more)), id="factory"),
-    pytest.param(
-        set_factory(getattr(asyncio, "eager_task_factory", None)), id="eager factory", marks=eager
-    ),
+    pytest.param(set_factory(getattr(asyncio, "eager_task_factory", None)), id="eager factory", marks=eager),
     pytest.param(lambda app: app.on_startup(lambda: asyncio.get_running_loop().set_debug(True)), id="debug"),
 ]
 

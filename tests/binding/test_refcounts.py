@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+import logging
 import sys
 import weakref
 
 import pytest
-from vivace import Application, _engine
+
+from vivace import Application, HTTPError, _engine
 from vivace.loop import new_event_loop
 
 
@@ -35,7 +37,7 @@ class TestServers:
         loop = new_event_loop()
         server = _engine.Server(loop.selector, app, app.router.table)
         app.state.server = server
-        with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        with pytest.warns(ResourceWarning, match="unclosed event loop"):  # noqa: PT031
             del loop, server, app
             gc.collect()
         assert seen() is None
@@ -60,7 +62,7 @@ class TestServers:
 
         @app.get("/")
         def keep(request):
-            app.state.kept.append(request)
+            app.state.kept.append(request)  # noqa: F821 - it is deleted below
             return "kept"
 
         served = serve(app)
@@ -131,3 +133,86 @@ class TestCycles:
             assert client.request("/", "POST", b"{}").text == "tied"
         gc.collect()
         assert [mark() for mark in marks[:5]] == [None] * 5
+
+
+async def _suspends(request):
+    await asyncio.sleep(0)
+    return {"query": dict(request.query), "headers": dict(request.headers)}
+
+
+async def _has_task(request):
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0)
+    return request.Response("task", headers={"X": "y"})
+
+
+async def _fails_late(request):
+    await asyncio.sleep(0)
+    raise LookupError(request.path)
+
+
+def _fails(request):
+    raise HTTPError(418, "teapot")
+
+
+def _uses_all(request):
+    used = [request.cookies, request.json, request.match_dict, request.remote_addr, request.state, request.transport]
+    request.add_done_callback(lambda request: used)
+    return request.Response(json=request.extra, mime_type="application/x", cookies=None)
+
+
+class TestCounts:
+    """Many requests of a kind leave as little as a few."""
+
+    @pytest.mark.parametrize(
+        "handler",
+        [
+            lambda: "text",
+            lambda request: request.Response(text="text"),
+            lambda request: request.Response(text=request.path, headers=[("X-A", "b")], mime_type="a/b"),
+            lambda request: b"bytes",
+            lambda request: None,
+            lambda request: asyncio.sleep(0, "later"),
+            _uses_all,
+            _suspends,
+            _has_task,
+            _fails,
+            _fails_late,
+        ],
+        ids=[
+            "text",
+            "response",
+            "fields",
+            "bytes",
+            "none",
+            "coroutine",
+            "all",
+            "suspends",
+            "task",
+            "fails",
+            "fails-late",
+        ],
+    )
+    def test_of_objects_and_blocks(self, serve, handler):
+        app = Application()
+        app.get("/")(handler)
+        logging.getLogger("vivace.error").disabled = True
+        client = serve(app).client()
+
+        def count(requests):
+            for _ in range(requests // 50):
+                client.send("GET /?a=b HTTP/1.1\r\nHost: a\r\nCookie: c=d\r\nX-E: f\r\n\r\n" * 50)
+                for _ in range(50):
+                    client.answer()
+            client.request("/")
+            gc.collect()
+            return len(gc.get_objects()), sys.getallocatedblocks()
+
+        try:
+            count(500)
+            objects, blocks = count(500)
+            more_objects, more_blocks = count(2000)
+        finally:
+            logging.getLogger("vivace.error").disabled = False
+        assert more_objects - objects < 200
+        assert more_blocks - blocks < 500

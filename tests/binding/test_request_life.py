@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+
 from vivace import Application
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -26,10 +27,27 @@ def everything(request):
     }
 
 
-ATTRIBUTES = (
-    "method path raw_path query_string query version headers cookies body text json mime_type encoding keep_alive "
-    "match_dict remote_addr hostname port scheme"
-).split()
+ATTRIBUTES = [
+    "method",
+    "path",
+    "raw_path",
+    "query_string",
+    "query",
+    "version",
+    "headers",
+    "cookies",
+    "body",
+    "text",
+    "json",
+    "mime_type",
+    "encoding",
+    "keep_alive",
+    "match_dict",
+    "remote_addr",
+    "hostname",
+    "port",
+    "scheme",
+]
 BODY = b'{"a": 1}'
 FIELDS = "Host: example.org:81\r\nCookie: a=b\r\nX-Y: z\r\nContent-Type: application/json; charset=utf-8\r\n"
 POST = f"POST /kept/7/caf%C3%A9?q=1&q=2 HTTP/1.1\r\n{FIELDS}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY

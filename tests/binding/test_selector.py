@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+
 from vivace import Application, serving
 from vivace.settings import LIMITS
 from vivace.sockets import Tcp, open_listeners
@@ -229,10 +230,8 @@ class TestOtherLoops:
 
     @pytest.mark.parametrize("name", ["uvloop", "asyncio"])
     def test_answers_given_outside_of_the_engine_leave_at_once(self, name):
-        if name == "uvloop":
-            factory = pytest.importorskip("uvloop").new_event_loop
-        else:
-            factory = asyncio.SelectorEventLoop
+        uvloop = pytest.importorskip("uvloop") if name == "uvloop" else None
+        factory = uvloop.new_event_loop if uvloop else asyncio.SelectorEventLoop
         app = Application()
 
         @app.get("/now")

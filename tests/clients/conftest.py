@@ -54,7 +54,11 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a server that runs while this module's tests do."""
     script = tmp_path_factory.mktemp("clients") / "serve.py"
     Path(script).write_text(PAGE)
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("VIVACE_", "PORT")) or name == "VIVACE_IO"}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("VIVACE_", "PORT")) or name == "VIVACE_IO"
+    }
     with subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True, env=env) as server:
         assert server.stderr is not None
         line = server.stderr.readline()

@@ -46,7 +46,7 @@ def dump(request):
     }
 
 
-def make_app(**limits):  # noqa: C901 - one route after the other
+def make_app(**limits):
     app = Application(**limits)
     app.gates = Gates()
     app.served = 0

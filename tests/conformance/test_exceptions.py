@@ -24,7 +24,7 @@ RAISED = [
 
 
 @pytest.fixture
-def raising(serve):  # noqa: C901 - one way to fail after the other
+def raising(serve):
     app = Application()
 
     @app.route("/now/{number:int}", methods=["GET", "POST"])

@@ -3,7 +3,7 @@ import sys
 from japronto import Application
 
 
-def hello(request):  # noqa: ANN001, ANN201 -- Python 3.6, as its users write
+def hello(request):
     return request.Response(text="Hello world!")
 
 

@@ -8,7 +8,7 @@ vv_buffer_new(size_t capacity)
     vv_buffer *buffer = malloc(sizeof *buffer);
     if (buffer == NULL)
         return NULL;
-    *buffer = (vv_buffer){ .base = malloc(capacity), .capacity = capacity };
+    *buffer = (vv_buffer){.base = malloc(capacity), .capacity = capacity};
     if (buffer->base == NULL) {
         free(buffer);
         return NULL;

@@ -19,7 +19,7 @@ typedef struct vv_span {
 static inline vv_span
 vv_span_of(const void *at, size_t len)
 {
-    return (vv_span){ .at = at, .len = len };
+    return (vv_span){.at = at, .len = len};
 }
 
 /* The text of a string that ends in NUL, without the NUL. */

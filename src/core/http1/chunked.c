@@ -1,9 +1,8 @@
 /* The decoder's states, and what it reads next in each:
  *
- *   SIZE ──digits──▶ SIZE ──";" or blank──▶ EXTENSION (◀──quotes──▶ QUOTED) ──CR──▶ SIZE_LF ──LF──▶ DATA, or TRAILER behind the last chunk
- *   DATA ──payload──▶ DATA_CR ──CR──▶ DATA_LF ──LF──▶ SIZE
- *   TRAILER ──a name──▶ TRAILER_NAME ──":"──▶ TRAILER_VALUE ──CR──▶ TRAILER_LF ──LF──▶ TRAILER
- *   TRAILER ──CR──▶ LAST_LF ──LF──▶ DONE
+ *   SIZE ──digits──▶ SIZE ──";" or blank──▶ EXTENSION (◀──quotes──▶ QUOTED) ──CR──▶ SIZE_LF ──LF──▶ DATA, or TRAILER
+ * behind the last chunk DATA ──payload──▶ DATA_CR ──CR──▶ DATA_LF ──LF──▶ SIZE TRAILER ──a name──▶ TRAILER_NAME
+ * ──":"──▶ TRAILER_VALUE ──CR──▶ TRAILER_LF ──LF──▶ TRAILER TRAILER ──CR──▶ LAST_LF ──LF──▶ DONE
  *
  * Every byte is judged by itself and the state, so that the answer cannot depend on how the input was cut.
  */

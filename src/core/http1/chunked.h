@@ -17,16 +17,16 @@
 #include "core/status.h"
 
 enum {
-    VV_CHUNKED_EXTENSION_BYTES = 1024,  /* of all the chunk extensions of one body together */
-    VV_CHUNKED_TRAILER_BYTES = 8192,    /* of the trailer section                           */
+    VV_CHUNKED_EXTENSION_BYTES = 1024, /* of all the chunk extensions of one body together */
+    VV_CHUNKED_TRAILER_BYTES = 8192,   /* of the trailer section                           */
 };
 
 typedef struct vv_chunked {
-    uint64_t left;       /* payload bytes still to come of the current chunk */
-    uint32_t extension;  /* bytes of extensions so far */
-    uint32_t trailer;    /* bytes of trailers so far   */
-    uint8_t state;       /* 0 at first */
-    uint8_t digits;      /* of the size line so far */
+    uint64_t left;      /* payload bytes still to come of the current chunk */
+    uint32_t extension; /* bytes of extensions so far */
+    uint32_t trailer;   /* bytes of trailers so far   */
+    uint8_t state;      /* 0 at first */
+    uint8_t digits;     /* of the size line so far */
 } vv_chunked;
 
 /* Decodes what lies at `bytes` in place: the payload found is moved together at the front.

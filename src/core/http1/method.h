@@ -12,7 +12,7 @@ typedef enum vv_method {
 #define X(name) VV_METHOD_##name,
     VV_METHOD_TABLE(X)
 #undef X
-    VV_METHOD_OTHER, /* also the count of the known ones */
+        VV_METHOD_OTHER, /* also the count of the known ones */
 } vv_method;
 
 /* The method of that exact name, VV_METHOD_OTHER if the engine has no number for it. */

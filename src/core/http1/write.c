@@ -69,8 +69,7 @@ has_no_content(unsigned status)
 vv_status
 vv_writer_write_any(const vv_writer *writer, vv_buffer *out, const vv_reply *reply, unsigned how)
 {
-    vv_span type =
-        reply->media == VV_MEDIA_OTHER ? reply->media_type : vv_span_text(media_texts[reply->media]);
+    vv_span type = reply->media == VV_MEDIA_OTHER ? reply->media_type : vv_span_text(media_texts[reply->media]);
     vv_span body = reply->body;
     int no_content = has_no_content(reply->status);
     if (no_content || (how & VV_WRITE_HEAD_ONLY) != 0)

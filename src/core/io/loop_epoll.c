@@ -19,8 +19,8 @@
 #include "core/io/watch.h"
 
 enum {
-    EVENTS = 512,               /* taken in one wait */
-    RECEIVE_BYTES = 64 * 1024,  /* of one recv       */
+    EVENTS = 512,              /* taken in one wait */
+    RECEIVE_BYTES = 64 * 1024, /* of one recv       */
 };
 
 enum { STREAM_PAUSED = 1, STREAM_WAITS_TO_SEND = 2, STREAM_IN_SET = 4 };
@@ -28,7 +28,7 @@ enum { STREAM_PAUSED = 1, STREAM_WAITS_TO_SEND = 2, STREAM_IN_SET = 4 };
 typedef struct epoll_loop {
     vv_loop base;
     int epoll;
-    int count; /* of events found by wait and not yet dispatched */
+    int count;            /* of events found by wait and not yet dispatched */
     vv_watch_set watched; /* in the same epoll set */
     struct epoll_event found[EVENTS];
     uint8_t received[RECEIVE_BYTES];
@@ -67,7 +67,7 @@ epoll_wait_events(vv_loop *loop, int timeout_ms)
 static vv_status
 arm(epoll_loop *self, int operation, int fd, uint32_t events, uint64_t data)
 {
-    struct epoll_event event = { .events = events, .data.u64 = data };
+    struct epoll_event event = {.events = events, .data.u64 = data};
     return epoll_ctl(self->epoll, operation, fd, &event) < 0 ? VV_E_SYSTEM : VV_OK;
 }
 
@@ -258,7 +258,7 @@ vv_loop_epoll_open(vv_loop **out, const vv_loop_events *events)
     epoll_loop *self = malloc(sizeof *self);
     if (self == NULL)
         return VV_E_NO_MEMORY;
-    self->base = (vv_loop){ .backend = &backend, .events = *events };
+    self->base = (vv_loop){.backend = &backend, .events = *events};
     self->count = 0;
     if (vv_watch_init(&self->watched) != VV_OK) {
         free(self);

@@ -41,17 +41,17 @@ typedef struct slot {
     vv_stream *owner;    /* borrowed; NULL: free */
     uint32_t generation; /* of the owner: completions of an earlier one are ignored */
     uint32_t next_free;
-    uint8_t receiving;   /* a multishot receive is with the kernel */
+    uint8_t receiving; /* a multishot receive is with the kernel */
     uint8_t paused;
-    uint8_t sending;     /* a send is with the kernel */
-    uint8_t ended;       /* the peer's end was seen: nothing more to receive */
+    uint8_t sending; /* a send is with the kernel */
+    uint8_t ended;   /* the peer's end was seen: nothing more to receive */
 } slot;
 
 typedef struct uring_loop {
     vv_loop base;
     struct io_uring ring;
     struct io_uring_buf_ring *buffers;
-    uint8_t *memory;   /* of the buffers */
+    uint8_t *memory; /* of the buffers */
     slot *slots;
     uint32_t slot_count, free_slot; /* index + 1; 0: none */
     vv_watch_set watched;
@@ -106,7 +106,7 @@ take_slot(uring_loop *self, vv_stream *owner, uint32_t *index)
             return VV_E_NO_MEMORY;
         self->slots = slots;
         for (uint32_t i = count; i-- > self->slot_count;) {
-            slots[i] = (slot){ .next_free = self->free_slot };
+            slots[i] = (slot){.next_free = self->free_slot};
             self->free_slot = i + 1;
         }
         self->slot_count = count;
@@ -114,7 +114,7 @@ take_slot(uring_loop *self, vv_stream *owner, uint32_t *index)
     *index = self->free_slot - 1;
     slot *taken = slot_of(self, *index);
     self->free_slot = taken->next_free;
-    *taken = (slot){ .owner = owner, .generation = taken->generation };
+    *taken = (slot){.owner = owner, .generation = taken->generation};
     return VV_OK;
 }
 
@@ -122,7 +122,7 @@ static void
 give_slot(uring_loop *self, uint32_t index)
 {
     slot *given = slot_of(self, index);
-    *given = (slot){ .generation = given->generation + 1, .next_free = self->free_slot };
+    *given = (slot){.generation = given->generation + 1, .next_free = self->free_slot};
     self->free_slot = index + 1;
 }
 
@@ -163,7 +163,7 @@ uring_add(vv_loop *loop, vv_stream *stream)
 static void
 take_back(uring_loop *self, uint64_t data)
 {
-    struct io_uring_sync_cancel_reg reg = { .addr = data, .timeout = { -1, -1 } };
+    struct io_uring_sync_cancel_reg reg = {.addr = data, .timeout = {-1, -1}};
     io_uring_submit(&self->ring); /* it may not even be there yet */
     while (io_uring_register_sync_cancel(&self->ring, &reg) == -EINTR)
         continue;
@@ -348,7 +348,7 @@ uring_wait(vv_loop *loop, int timeout_ms)
         result = io_uring_submit_and_wait(&self->ring, 1);
     } else {
         struct io_uring_cqe *first;
-        struct __kernel_timespec limit = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000ll };
+        struct __kernel_timespec limit = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000ll};
         result = io_uring_submit_and_wait_timeout(&self->ring, &first, 1, &limit, NULL);
     }
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
@@ -473,7 +473,7 @@ vv_loop_uring_open(vv_loop **out, const vv_loop_events *events)
     uring_loop *self = calloc(1, sizeof *self);
     if (self == NULL)
         return VV_E_NO_MEMORY;
-    self->base = (vv_loop){ .backend = &backend, .events = *events };
+    self->base = (vv_loop){.backend = &backend, .events = *events};
     self->watched.epoll = -1;
     struct io_uring_params params = {
         /* Linux 6.1. Anything older, and any sandbox that forbids rings, fails here, and epoll takes over. */

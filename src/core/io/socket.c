@@ -105,7 +105,7 @@ vv_address_from(vv_address *out, const struct sockaddr *from)
 size_t
 vv_address_text(const vv_address *address, char *out)
 {
-    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     const char *text = NULL;
     if (address->family == VV_FAMILY_IPV4)
         text = inet_ntop(AF_INET, address->bytes, out, VV_ADDRESS_TEXT_BYTES);

@@ -12,7 +12,7 @@
 vv_status
 vv_watch_init(vv_watch_set *set)
 {
-    *set = (vv_watch_set){ .epoll = epoll_create1(EPOLL_CLOEXEC) };
+    *set = (vv_watch_set){.epoll = epoll_create1(EPOLL_CLOEXEC)};
     return set->epoll >= 0 ? VV_OK : VV_E_SYSTEM;
 }
 

@@ -10,7 +10,7 @@ void
 vv_wheel_init(vv_wheel *wheel, int64_t now_ms)
 {
     for (unsigned i = 0; i < VV_WHEEL_SLOTS; i++)
-        wheel->slots[i] = (vv_timer){ .next = &wheel->slots[i], .prev = &wheel->slots[i] };
+        wheel->slots[i] = (vv_timer){.next = &wheel->slots[i], .prev = &wheel->slots[i]};
     wheel->used[0] = wheel->used[1] = 0;
     wheel->now = 1;
     wheel->origin_ms = now_ms - VV_WHEEL_TICK_MS;

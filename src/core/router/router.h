@@ -30,12 +30,12 @@ enum {
 };
 
 typedef enum vv_param_type {
-    VV_PARAM_PLAIN,  /* {name}      one non-empty segment                                              */
-    VV_PARAM_STR,    /* {name:str}  the same, said aloud (ranks as typed)                              */
-    VV_PARAM_INT,    /* an optional '-' and 1 to 64 digits                                             */
-    VV_PARAM_FLOAT,  /* an optional '-', digits, and optionally '.' and digits: 1 to 64 bytes          */
-    VV_PARAM_UUID,   /* 8-4-4-4-12 hexadecimal digits of either case                                   */
-    VV_PARAM_PATH,   /* the rest of the path, possibly empty; only as the last thing of a pattern      */
+    VV_PARAM_PLAIN, /* {name}      one non-empty segment                                              */
+    VV_PARAM_STR,   /* {name:str}  the same, said aloud (ranks as typed)                              */
+    VV_PARAM_INT,   /* an optional '-' and 1 to 64 digits                                             */
+    VV_PARAM_FLOAT, /* an optional '-', digits, and optionally '.' and digits: 1 to 64 bytes          */
+    VV_PARAM_UUID,  /* 8-4-4-4-12 hexadecimal digits of either case                                   */
+    VV_PARAM_PATH,  /* the rest of the path, possibly empty; only as the last thing of a pattern      */
 } vv_param_type;
 
 typedef struct vv_router vv_router;
@@ -43,7 +43,7 @@ typedef struct vv_route vv_route;
 
 /* Why a pattern was refused: text for the person who wrote it. */
 typedef struct vv_router_fault {
-    char text[384];  /* one line, ends in NUL; names the pattern(s) and says what to do */
+    char text[384]; /* one line, ends in NUL; names the pattern(s) and says what to do */
 } vv_router_fault;
 
 VV_NODISCARD vv_status vv_router_new(vv_router **out);
@@ -96,9 +96,9 @@ typedef struct vv_match {
  */
 void vv_router_match(const vv_router *router, vv_span method, vv_span path, vv_match *out);
 
-/* The methods that a path would take, as in vv_match.allow (for OPTIONS), with HEAD where GET is, and with OPTIONS where
- * any is: the server answers it by itself. An any-method route allows every method the engine knows but CONNECT and
- * TRACE. */
+/* The methods that a path would take, as in vv_match.allow (for OPTIONS), with HEAD where GET is, and with OPTIONS
+ * where any is: the server answers it by itself. An any-method route allows every method the engine knows but CONNECT
+ * and TRACE. */
 uint32_t vv_router_allow(const vv_router *router, vv_span path);
 
 /* The name of method bit `n`: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, then the others that routes name, as they

@@ -68,7 +68,7 @@ vv_server_listen(vv_server *server, int fd, int shared)
     if (acceptor == NULL)
         return VV_E_NO_MEMORY;
     *acceptor = (vv_acceptor){
-        .listener = { .on_accept = on_accept, .on_exhausted = on_exhausted, .fd = fd },
+        .listener = {.on_accept = on_accept, .on_exhausted = on_exhausted, .fd = fd},
         .server = server,
         .next = server->acceptor,
     };

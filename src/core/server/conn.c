@@ -28,7 +28,7 @@ vv_conn_open(vv_server *server, int fd, const vv_address *peer, const vv_stream_
     } else {
         conn = malloc(sizeof *conn);
     }
-    vv_conn unheard = { .stream = { .on = driver, .fd = fd } };
+    vv_conn unheard = {.stream = {.on = driver, .fd = fd}};
     if (conn == NULL) {
         vv_loop_drop(server->loop, &unheard.stream);
         return;

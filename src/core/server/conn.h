@@ -77,15 +77,15 @@ struct vv_conn {
     vv_conn *next, *prev; /* among the server's */
     vv_conn *next_dirty;
     vv_timer timer;
-    uint64_t sent;     /* bytes that have left, ever               */
-    uint64_t parked;   /* bytes of answers that wait in exchanges  */
+    uint64_t sent;   /* bytes that have left, ever               */
+    uint64_t parked; /* bytes of answers that wait in exchanges  */
     vv_address peer;
-    uint16_t held;     /* exchanges that have not answered         */
-    uint8_t phase;     /* vv_conn_phase                            */
-    uint8_t gate;      /* VV_GATE_...: 0 lets requests through     */
-    uint8_t flags;     /* VV_CONN_...                              */
-    uint8_t how;       /* VV_WRITE_... of the request being served */
-    uint8_t timing;    /* vv_conn_timing                           */
+    uint16_t held;  /* exchanges that have not answered         */
+    uint8_t phase;  /* vv_conn_phase                            */
+    uint8_t gate;   /* VV_GATE_...: 0 lets requests through     */
+    uint8_t flags;  /* VV_CONN_...                              */
+    uint8_t how;    /* VV_WRITE_... of the request being served */
+    uint8_t timing; /* vv_conn_timing                           */
 };
 
 typedef enum vv_exchange_state {
@@ -95,15 +95,15 @@ typedef enum vv_exchange_state {
 } vv_exchange_state;
 
 struct vv_exchange {
-    vv_conn *conn;     /* borrowed */
-    vv_exchange *next; /* in conn->first, conn->leaving, or the server's stock */
-    void *owner;       /* the app's */
-    vv_buffer *ready;  /* owned; the answer while it waits; NULL: none */
+    vv_conn *conn;      /* borrowed */
+    vv_exchange *next;  /* in conn->first, conn->leaving, or the server's stock */
+    void *owner;        /* the app's */
+    vv_buffer *ready;   /* owned; the answer while it waits; NULL: none */
     uint64_t leaves_at; /* conn->sent by which it has left */
-    uint8_t state;     /* vv_exchange_state */
-    uint8_t how;       /* VV_WRITE_... */
-    uint8_t notify;    /* on_left() is wanted */
-    uint8_t closes;    /* the connection ends behind it */
+    uint8_t state;      /* vv_exchange_state */
+    uint8_t how;        /* VV_WRITE_... */
+    uint8_t notify;     /* on_left() is wanted */
+    uint8_t closes;     /* the connection ends behind it */
 };
 
 struct vv_server {
@@ -115,21 +115,21 @@ struct vv_server {
     vv_writer writer;
     vv_buffer_pool pool;
     vv_wheel wheel;
-    vv_conn *conns;        /* circular list's first, NULL when empty */
-    vv_conn *dirty;        /* to be flushed */
-    vv_conn *graves;       /* closed in this turn */
-    vv_conn *spare;        /* recycled */
-    vv_exchange *exchanges; /* recycled */
-    vv_field *fields;      /* of the request being parsed; owned */
-    uint8_t *path;         /* room for a decoded path; owned */
+    vv_conn *conns;               /* circular list's first, NULL when empty */
+    vv_conn *dirty;               /* to be flushed */
+    vv_conn *graves;              /* closed in this turn */
+    vv_conn *spare;               /* recycled */
+    vv_exchange *exchanges;       /* recycled */
+    vv_field *fields;             /* of the request being parsed; owned */
+    uint8_t *path;                /* room for a decoded path; owned */
     struct vv_acceptor *acceptor; /* owned; a list */
     size_t connections;
     size_t spares, spare_exchanges;
     uint64_t requests;
-    uint8_t how;      /* VV_WRITE_CLOSE while draining */
-    uint8_t starved;  /* accepting waits: no descriptors, or limit_connections */
+    uint8_t how;         /* VV_WRITE_CLOSE while draining */
+    uint8_t starved;     /* accepting waits: no descriptors, or limit_connections */
     int64_t retry_at_ms; /* accepting is tried again */
-    vv_match match;   /* of the request being served */
+    vv_match match;      /* of the request being served */
 };
 
 enum { VV_SPARE_CONNS = 256, VV_SPARE_EXCHANGES = 1024, VV_ACCEPT_RETRY_MS = 1000, VV_LINGER_MS = 2000 };

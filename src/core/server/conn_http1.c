@@ -55,7 +55,7 @@ reply_allow(vv_conn *conn, int status, uint32_t allow)
     }
     memcpy(at, "\r\n", 2);
     at += 2;
-    vv_reply reply = { .status = (uint16_t)status, .media = VV_MEDIA_NONE };
+    vv_reply reply = {.status = (uint16_t)status, .media = VV_MEDIA_NONE};
     reply.fields = vv_span_of(line, (size_t)(at - line));
     if (status != 204) {
         reply.media = VV_MEDIA_TEXT;
@@ -172,7 +172,7 @@ static rest
 serve(vv_conn *conn, uint8_t *bytes, size_t len, size_t seen)
 {
     vv_server *server = conn->server;
-    rest left = { .used = 0 };
+    rest left = {.used = 0};
     vv_http1_request req;
 
     conn->flags |= VV_CONN_SERVING;
@@ -194,7 +194,7 @@ serve(vv_conn *conn, uint8_t *bytes, size_t len, size_t seen)
                 vv_conn_refuse(conn, status);
             break;
         }
-        vv_span body = { .at = in.at + req.used, .len = 0 };
+        vv_span body = {.at = in.at + req.used, .len = 0};
         if (VV_UNLIKELY((req.flags & (VV_REQUEST_HAS_LENGTH | VV_REQUEST_CHUNKED)) != 0)) {
             if (req.content_length > server->limits.limit_body_bytes) {
                 refuse(conn, VV_E_BODY_TOO_LARGE, how_to_answer(server, &req));
@@ -223,7 +223,7 @@ await(vv_intake *in, const rest *left)
     in->body_at = left->body_at;
     in->raw_at = left->body_at;
     in->body_len = 0;
-    in->decoder = (vv_chunked){ .state = 0 };
+    in->decoder = (vv_chunked){.state = 0};
 }
 
 /* Keeps what the parse loop left over. */
@@ -290,7 +290,7 @@ serve_intake(vv_conn *conn)
 {
     vv_intake *in = conn->in;
     while (conn->phase == VV_CONN_OPEN && conn->gate == 0 && vv_buffer_len(in->bytes) > 0) {
-        rest left = { .used = 0 };
+        rest left = {.used = 0};
         if (in->body_at > 0) {
             vv_status status = decode_body(conn, in);
             if (status == VV_AGAIN)

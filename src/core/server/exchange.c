@@ -22,7 +22,7 @@ take(vv_conn *conn)
             return NULL;
         }
     }
-    *ex = (vv_exchange){ .conn = conn, .how = conn->how };
+    *ex = (vv_exchange){.conn = conn, .how = conn->how};
     return ex;
 }
 
@@ -142,7 +142,7 @@ vv_conn_reply(vv_conn *conn, const vv_reply *reply)
 void
 vv_conn_reply_status(vv_conn *conn, int status)
 {
-    vv_reply reply = { .status = (uint16_t)status, .media = VV_MEDIA_TEXT, .body = vv_reason(status) };
+    vv_reply reply = {.status = (uint16_t)status, .media = VV_MEDIA_TEXT, .body = vv_reason(status)};
     vv_conn_reply(conn, &reply);
 }
 
@@ -241,8 +241,8 @@ vv_exchange_advance(vv_conn *conn)
         if (ready != NULL && conn->out == NULL) {
             conn->out = ready;
             ex->ready = NULL;
-        } else if (ready != NULL && vv_buffer_append(conn->out, vv_span_of(vv_buffer_front(ready),
-                                                                           vv_buffer_len(ready))) != VV_OK) {
+        } else if (ready != NULL &&
+                   vv_buffer_append(conn->out, vv_span_of(vv_buffer_front(ready), vv_buffer_len(ready))) != VV_OK) {
             vv_conn_close(conn);
             return;
         }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* clang-format off */
 /*        name                     type      default          unit                                          */
 #define VV_LIMITS_TABLE(X)                                                                                   \
     X(limit_head_bytes,       uint32_t, 32 * 1024)        /* request line and fields; at most 65,535     */ \
@@ -17,6 +18,7 @@
     X(timeout_body_ms,        uint32_t, 30 * 1000)        /* without progress of the body                */ \
     X(timeout_keep_alive_ms,  uint32_t, 75 * 1000)        /* idle                                        */ \
     X(timeout_write_ms,       uint32_t, 30 * 1000)        /* a client takes nothing of an answer         */
+/* clang-format on */
 
 typedef struct vv_limits {
 #define X(name, type, value) type name;
