@@ -216,3 +216,20 @@ class TestCounts:
             logging.getLogger("vivace.error").disabled = False
         assert more_objects - objects < 200
         assert more_blocks - blocks < 500
+
+
+def test_the_module_goes_when_nobody_has_it_any_more(start):
+    script = """
+import asyncio, gc, http.cookies, msgspec, sys, weakref
+from vivace import _engine
+made = [_engine.Response("a") for _ in range(100)]  # what is recycled is in stock now
+del made
+seen = [weakref.ref(kind) for kind in (_engine.Request, _engine.Response, _engine.Selector, _engine.Server)]
+for name in [name for name in sys.modules if name.startswith("vivace")]:
+    del sys.modules[name]
+del _engine
+gc.collect(); gc.collect()
+print([kind() for kind in seen])
+"""
+    status, out, err = start("-c", script).end()
+    assert (status, out.strip(), err) == (0, "[None, None, None, None]", "")
