@@ -194,7 +194,10 @@ def parts_of(group: str) -> Iterator[tuple[str, Callable[[], Count]]]:
             if not pythons:
                 yield "pytest: no CPython that can build an extension was found", lambda: ONE_FAILED
             for version, path in pythons.items():
-                yield f"pytest, CPython {version} ({path})", partial(run_pytest, version, path)
+                # One Python runs on epoll, the others on what `auto` finds: io_uring where there is one.
+                io = "epoll" if version == next(iter(pythons)) else "auto"
+                title = f"pytest, CPython {version} ({path}), io {io}"
+                yield title, partial(run_pytest, version, path, env={"VIVACE_IO": io})
         case "python-sanitized":
             yield "pytest, address and undefined behaviour sanitizers", run_pytest_sanitized
         case _:

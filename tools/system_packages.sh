@@ -36,6 +36,12 @@ if [ "${1-}" = tests ]; then
     command -v pkg-config >/dev/null || need pkg-config
     pkg-config --exists cmocka 2>/dev/null || need libcmocka-dev
 fi
+# Welcome, not needed: without it the engine waits in epoll.
+if [ "$(uname -s)" = Linux ] && command -v apt-get >/dev/null && ! pkg-config --exists liburing 2>/dev/null; then
+    if [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then
+        need pkg-config liburing-dev
+    fi
+fi
 [ -z "$missing" ] && exit
 
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then

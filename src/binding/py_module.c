@@ -95,7 +95,7 @@ module_exec(PyObject *module)
     if (PyModule_AddStringConstant(module, "ISA", vv_isa_name(vv_isa_chosen())) < 0)
         return -1;
     PyObject *backends =
-        vv_loop_offers(VV_LOOP_URING) ? Py_BuildValue("(ss)", "epoll", "uring") : Py_BuildValue("(s)", "epoll");
+        vv_loop_offers(VV_LOOP_URING) ? Py_BuildValue("(ss)", "uring", "epoll") : Py_BuildValue("(s)", "epoll");
     if (backends == NULL)
         return -1;
     int added = PyModule_AddObjectRef(module, "IO_BACKENDS", backends);

@@ -14,7 +14,7 @@ from vivace.routing import Route
 ISA: str
 """The instruction set in use: "base", "avx2" or "avx512"."""
 IO_BACKENDS: tuple[str, ...]
-"""The I/O back-ends that this build and this kernel offer, best first: ("epoll",)."""
+"""The I/O back-ends that this build and this kernel offer, best first: ("uring", "epoll")."""
 
 @final
 class Selector:

@@ -192,7 +192,10 @@ def _engine_on(loop: asyncio.AbstractEventLoop, io: str) -> Iterator[_engine.Sel
     if isinstance(loop, EngineLoop):
         yield loop.selector
         return
-    selector = _engine.Selector(io)
+    if io == "uring":
+        msg = "io uring waits in vivace's own loop only: take loop asyncio, or io epoll"
+        raise ValueError(msg)
+    selector = _engine.Selector("epoll")
     selector.attach(loop)
     loop.add_reader(selector.fileno(), selector.poll)
 

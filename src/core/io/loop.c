@@ -9,13 +9,15 @@
 vv_status
 vv_loop_open(vv_loop **out, vv_loop_kind kind, const vv_loop_events *events)
 {
-    if (kind == VV_LOOP_URING) {
+    if (kind != VV_LOOP_EPOLL) {
 #ifdef VV_HAVE_URING
-        return vv_loop_uring_open(out, events);
+        vv_status status = vv_loop_uring_open(out, events);
 #else
+        vv_status status = VV_E_SYSTEM;
         errno = ENOSYS;
-        return VV_E_SYSTEM;
 #endif
+        if (status == VV_OK || kind == VV_LOOP_URING)
+            return status;
     }
     return vv_loop_epoll_open(out, events);
 }

@@ -185,7 +185,9 @@ stage_open(stage *s, const vv_limits *limits)
                   .on_gone = stage_on_gone,
                   .on_left = stage_on_left,
                   .on_refused = stage_on_refused};
-    assert_int_equal(vv_loop_open(&s->loop, VV_LOOP_AUTO, &(vv_loop_events){.self = s}), VV_OK);
+    const char *io = getenv("VIVACE_IO");
+    vv_loop_kind kind = io != NULL && strcmp(io, "epoll") == 0 ? VV_LOOP_EPOLL : VV_LOOP_AUTO;
+    assert_int_equal(vv_loop_open(&s->loop, kind, &(vv_loop_events){.self = s}), VV_OK);
     assert_int_equal(vv_server_new(&s->server, s->loop, &app, s->router, limits != NULL ? limits : &usual), VV_OK);
     assert_int_equal(vv_socket_listen("127.0.0.1", 0, 1024, &s->listening), VV_OK);
     /* The kernel takes little, so that what we keep ourselves is tested. Accepted sockets inherit it. */
