@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,8 @@ class Served:
 
     def stop(self) -> None:
         if self._thread.is_alive():
-            self.end()
+            with suppress(RuntimeError):  # it may be ending by itself this very moment
+                self.end()
             self._thread.join(SECONDS)
         for client in self._clients:
             client.close()
