@@ -30,13 +30,48 @@ vv_lower(uint8_t byte)
     return (uint8_t)((unsigned)(byte - 'A') < 26u ? byte | 0x20 : byte);
 }
 
-/* Whether two texts are equal but for the case of A-Z (RFC 9110 section 5.1, field names). */
+/* Whether eight bytes are equal to eight others but for the case of A-Z. */
+static inline int
+vv_equal_nocase8(uint64_t a, uint64_t b)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), differs = a ^ b;
+    if (differs == 0)
+        return 1;
+    if ((differs & ~(ones * 0x20)) != 0)
+        return 0;
+    /* They differ in the one bit that the cases of a letter differ in; so they must be letters there. */
+    uint64_t lower = (a | ones * 0x20) & ones * 0x7f;
+    uint64_t from_a = lower + ones * (0x80 - 'a'), past_z = lower + ones * (0x7f - 'z');
+    uint64_t letters = from_a & ~past_z & ~a & ones * 0x80;
+    return (differs << 2 & ~letters) == 0;
+}
+
+static inline uint64_t
+vv_word_at(const uint8_t *at, size_t len)
+{
+    uint64_t word = 0;
+    memcpy(&word, at, len);
+    return word;
+}
+
+/* Whether two texts are equal but for the case of A-Z (RFC 9110 section 5.1, field names). Word by word; the last words
+ * overlap. */
 static inline int
 vv_equal_nocase(vv_span a, vv_span b)
 {
-    if (a.len != b.len)
+    size_t len = a.len;
+    if (len != b.len)
         return 0;
-    for (size_t i = 0; i < a.len; i++)
+    if (len >= 8) {
+        for (size_t i = 0; i < len - 8; i += 8)
+            if (!vv_equal_nocase8(vv_word_at(a.at + i, 8), vv_word_at(b.at + i, 8)))
+                return 0;
+        return vv_equal_nocase8(vv_word_at(a.at + len - 8, 8), vv_word_at(b.at + len - 8, 8));
+    }
+    if (len >= 4)
+        return vv_equal_nocase8(vv_word_at(a.at, 4) | vv_word_at(a.at + len - 4, 4) << 32,
+                                vv_word_at(b.at, 4) | vv_word_at(b.at + len - 4, 4) << 32);
+    for (size_t i = 0; i < len; i++)
         if (vv_lower(a.at[i]) != vv_lower(b.at[i]))
             return 0;
     return 1;

@@ -37,7 +37,7 @@ enum {
     VV_WRITE_KEEP_ALIVE_10 = 1 << 2, /* an HTTP/1.0 client asked to keep alive: it wants to be told   */
 };
 
-enum { VV_PREPARED_BYTES = 192 }; /* room of a prepared head; a multiple of a vector, copied whole */
+enum { VV_PREPARED_BYTES = 128 }; /* room of a prepared head; a multiple of a vector, copied whole */
 
 typedef struct vv_prepared {
     uint8_t bytes[VV_PREPARED_BYTES];
