@@ -184,24 +184,6 @@ answer_value(server_object *self, request_object *request, PyObject *result)
     return -1;
 }
 
-/* Takes the exception that is set, with its traceback. New reference. */
-static PyObject *
-take_exception(void)
-{
-#if PY_VERSION_HEX >= 0x030C0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback != NULL)
-        PyException_SetTraceback(value, traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-    return value;
-#endif
-}
-
 /* The exception that is set becomes an answer: app._handle_exception(request, exception). */
 VV_COLD static void
 answer_exception(server_object *self, request_object *request)

@@ -70,16 +70,6 @@ query_pairs(vv_span text)
     return list;
 }
 
-static vv_span
-trim(vv_span text)
-{
-    while (text.len > 0 && (*text.at == ' ' || *text.at == '\t'))
-        text = vv_span_of(text.at + 1, text.len - 1);
-    while (text.len > 0 && (text.at[text.len - 1] == ' ' || text.at[text.len - 1] == '\t'))
-        text.len--;
-    return text;
-}
-
 /* A quoted value has its quotes taken off, and \" \\ \ooo undone, as http.cookies writes them. */
 static PyObject *
 cookie_value(vv_span text)
@@ -110,14 +100,14 @@ static int
 add_cookies(PyObject *dict, vv_span text)
 {
     while (text.len > 0) {
-        vv_span value = trim(cut(&text, ';'));
+        vv_span value = vv_trim(cut(&text, ';'));
         if (value.len == 0 || memchr(value.at, '=', value.len) == NULL)
             continue; /* no name: nothing that a name could find */
-        vv_span name = trim(cut(&value, '='));
+        vv_span name = vv_trim(cut(&value, '='));
         if (name.len == 0)
             continue;
         PyObject *key = PyUnicode_DecodeUTF8((const char *)name.at, (Py_ssize_t)name.len, "replace");
-        PyObject *cookie = key != NULL ? cookie_value(trim(value)) : NULL;
+        PyObject *cookie = key != NULL ? cookie_value(vv_trim(value)) : NULL;
         PyObject *kept = cookie != NULL ? PyDict_SetDefault(dict, key, cookie) : NULL; /* borrowed */
         Py_XDECREF(key);
         Py_XDECREF(cookie);

@@ -9,11 +9,13 @@
 typedef PyObject *pairs_fn(PyObject *self);
 
 typedef struct headers_object {
-    PyObject_HEAD request_object *request; /* owned */
+    PyObject_HEAD
+    request_object *request; /* owned */
 } headers_object;
 
 typedef struct multidict_object {
-    PyObject_HEAD PyObject *pairs; /* owned list of tuples */
+    PyObject_HEAD
+    PyObject *pairs; /* owned list of tuples */
 } multidict_object;
 
 static PyObject *

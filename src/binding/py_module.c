@@ -90,7 +90,8 @@ module_exec(PyObject *module)
         return -1;
     if (mappings_init(module, state) < 0 || response_init(module, state) < 0 || request_init(module, state) < 0 ||
         routes_init(module, state) < 0 || pending_init(module, state) < 0 || coroutine_init(module, state) < 0 ||
-        selector_init(module, state) < 0 || transport_init(module, state) < 0 || server_init(module, state) < 0)
+        descriptors_init(module, state) < 0 || selector_init(module, state) < 0 || transport_init(module, state) < 0 ||
+        server_init(module, state) < 0)
         return -1;
     if (PyModule_AddStringConstant(module, "ISA", vv_isa_name(vv_isa_chosen())) < 0)
         return -1;

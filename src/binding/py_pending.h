@@ -18,16 +18,17 @@ typedef enum first_outcome {
 } first_outcome;
 
 typedef struct pending_object {
-    PyObject_HEAD server_object *server; /* owned; NULL once it has ended */
-    request_object *request;             /* owned; NULL once it has ended */
-    PyObject *coroutine;                 /* owned */
-    PyObject *task;                      /* owned; NULL: none, or it has ended */
-    PyObject *first;                     /* owned: how the latest step without the task went */
-    PyObject *context;                   /* owned: to go on in, while it waits for its turn */
-    struct pending_object *next;         /* owned: behind it in the selector's queue, while it waits for its turn */
-    uint8_t outcome;                     /* first_outcome */
-    uint8_t blocking;                    /* `first` is a future that is awaited */
-    uint8_t gone;                        /* the client has gone: nobody waits for the answer */
+    PyObject_HEAD
+    server_object *server;       /* owned; NULL once it has ended */
+    request_object *request;     /* owned; NULL once it has ended */
+    PyObject *coroutine;         /* owned */
+    PyObject *task;              /* owned; NULL: none, or it has ended */
+    PyObject *first;             /* owned: how the latest step without the task went */
+    PyObject *context;           /* owned: to go on in, while it waits for its turn */
+    struct pending_object *next; /* owned: behind it in the selector's queue, while it waits for its turn */
+    uint8_t outcome;             /* first_outcome */
+    uint8_t blocking;            /* `first` is a future that is awaited */
+    uint8_t gone;                /* the client has gone: nobody waits for the answer */
 } pending_object;
 
 /* New reference, or NULL with MemoryError. */

@@ -275,16 +275,6 @@ make_BODY(request_object *self)
 /* ---- Content-Type (RFC 9110 section 8.3) ------------------------------------------------------------------------ */
 
 static vv_span
-trim(vv_span text)
-{
-    while (text.len > 0 && (*text.at == ' ' || *text.at == '\t'))
-        text = vv_span_of(text.at + 1, text.len - 1);
-    while (text.len > 0 && (text.at[text.len - 1] == ' ' || text.at[text.len - 1] == '\t'))
-        text.len--;
-    return text;
-}
-
-static vv_span
 content_type(const request_object *self)
 {
     const vv_field *field = request_field(self, vv_span_text("content-type"));
@@ -301,7 +291,7 @@ until(vv_span text, uint8_t end)
 static PyObject *
 make_MIME_TYPE(request_object *self)
 {
-    vv_span type = trim(until(content_type(self), ';'));
+    vv_span type = vv_trim(until(content_type(self), ';'));
     if (type.len == 0)
         return none();
     PyObject *text = text_of(type);
@@ -322,8 +312,8 @@ charset_of(const request_object *self)
         else
             rest = vv_span_of(rest.at + piece.len + 1, rest.len - piece.len - 1);
         vv_span name = until(piece, '=');
-        if (name.len < piece.len && vv_equal_nocase(trim(name), vv_span_text("charset"))) {
-            vv_span value = trim(vv_span_of(piece.at + name.len + 1, piece.len - name.len - 1));
+        if (name.len < piece.len && vv_equal_nocase(vv_trim(name), vv_span_text("charset"))) {
+            vv_span value = vv_trim(vv_span_of(piece.at + name.len + 1, piece.len - name.len - 1));
             if (value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"')
                 value = vv_span_of(value.at + 1, value.len - 2);
             return value;

@@ -49,21 +49,22 @@ enum {
 };
 
 typedef struct request_object {
-    PyObject_HEAD struct server_object *server; /* owned */
-    const vv_http1_request *req;                /* the engine's for now, or &own */
-    const vv_match *match;                      /* the engine's for now; NULL once detached: params, route */
-    vv_span body, path;                         /* borrowed, or in `memory` */
-    vv_conn *conn;                              /* borrowed while the request is not answered; else NULL */
-    vv_exchange *exchange;                      /* borrowed while its answer is put off; else NULL */
-    PyObject *pending;                          /* owned: the coroutine that will answer (py_coroutine.c); NULL: none */
-    const route_plan *plan;                     /* borrowed from the server's routes; NULL without a route */
-    uint32_t cached;                            /* bit n: cache[n] is set */
-    uint8_t tracked;                            /* by the collector */
-    uint8_t answered;                           /* ANSWER_... */
-    PyObject *cache[SLOT_COUNT];                /* owned */
-    void *memory;                               /* owned: what a detached request looks at */
-    vv_param *params;                           /* in memory */
-    vv_address peer;                            /* once detached */
+    PyObject_HEAD
+    struct server_object *server; /* owned */
+    const vv_http1_request *req;  /* the engine's for now, or &own */
+    const vv_match *match;        /* the engine's for now; NULL once detached: params, route */
+    vv_span body, path;           /* borrowed, or in `memory` */
+    vv_conn *conn;                /* borrowed while the request is not answered; else NULL */
+    vv_exchange *exchange;        /* borrowed while its answer is put off; else NULL */
+    PyObject *pending;            /* owned: the coroutine that will answer (py_coroutine.c); NULL: none */
+    const route_plan *plan;       /* borrowed from the server's routes; NULL without a route */
+    uint32_t cached;              /* bit n: cache[n] is set */
+    uint8_t tracked;              /* by the collector */
+    uint8_t answered;             /* ANSWER_... */
+    PyObject *cache[SLOT_COUNT];  /* owned */
+    void *memory;                 /* owned: what a detached request looks at */
+    vv_param *params;             /* in memory */
+    vv_address peer;              /* once detached */
     vv_http1_request own;
 } request_object;
 

@@ -10,13 +10,14 @@
 #include "core/http1/write.h"
 
 typedef struct response_object {
-    PyObject_HEAD PyObject *text; /* str, or NULL                                                                */
-    PyObject *body;               /* bytes, or NULL                                                              */
-    PyObject *mime_type;          /* str, or NULL: the default of what it holds                                  */
-    PyObject *encoding;           /* str, or NULL                                                                */
-    PyObject *headers;            /* list of (name, value), or NULL                                              */
-    PyObject *media_type;         /* bytes: Content-Type as sent, for VV_MEDIA_OTHER                             */
-    PyObject *fields;             /* bytes: `headers` as sent, or NULL                                           */
+    PyObject_HEAD
+    PyObject *text;       /* str, or NULL                                                                */
+    PyObject *body;       /* bytes, or NULL                                                              */
+    PyObject *mime_type;  /* str, or NULL: the default of what it holds                                  */
+    PyObject *encoding;   /* str, or NULL                                                                */
+    PyObject *headers;    /* list of (name, value), or NULL                                              */
+    PyObject *media_type; /* bytes: Content-Type as sent, for VV_MEDIA_OTHER                             */
+    PyObject *fields;     /* bytes: `headers` as sent, or NULL                                           */
     uint16_t status;
     uint8_t media; /* vv_media */
     uint8_t close; /* "Connection: close" was among the headers */

@@ -26,10 +26,11 @@ typedef struct route_plan {
 } route_plan;
 
 typedef struct routes_object {
-    PyObject_HEAD module_state *state; /* borrowed from the module, which the type holds */
-    vv_router *router;                 /* owned */
-    route_plan *plans;                 /* owned */
-    int in_use;                        /* a server matches by it: no more add() */
+    PyObject_HEAD
+    module_state *state; /* borrowed from the module, which the type holds */
+    vv_router *router;   /* owned */
+    route_plan *plans;   /* owned */
+    int in_use;          /* a server matches by it: no more add() */
 } routes_object;
 
 /* A path parameter as Python sees it. New reference, or NULL with an exception. */

@@ -1,100 +1,15 @@
 #include "binding/py_selector.h"
 
-#include <limits.h>
 #include <math.h>
 
+#include "binding/py_descriptors.h"
+#include "binding/py_errors.h"
 #include "binding/py_server.h"
-
-enum { EVENT_READ = 1, EVENT_WRITE = 2 }; /* selectors.EVENT_READ ... are the same numbers as VV_WATCH_... */
-
-/* ---- contexts --------------------------------------------------------------------------------------------------- */
-
-static PyObject *
-fresh_context(selector_object *self)
-{
-    return self->base_len == 0 ? PyContext_New() : PyContext_Copy(self->base);
-}
-
-static int
-capture_base(selector_object *self)
-{
-    PyObject *base = PyContext_CopyCurrent();
-    if (base == NULL)
-        return -1;
-    Py_ssize_t len = PyObject_Size(base);
-    if (len < 0) {
-        Py_DECREF(base);
-        return -1;
-    }
-    Py_XSETREF(self->base, base);
-    self->base_len = len;
-    return 0;
-}
-
-int
-selector_enter(selector_object *self)
-{
-    self->ran = 1;
-    if (VV_LIKELY(self->entered))
-        return 0;
-    if (self->context == NULL) {
-        if (self->base == NULL && capture_base(self) < 0)
-            return -1;
-        self->context = fresh_context(self);
-        if (self->context == NULL)
-            return -1;
-    }
-    if (PyContext_Enter(self->context) < 0)
-        return -1;
-    self->entered = 1;
-    return 0;
-}
-
-void
-selector_leave(selector_object *self)
-{
-    if (!self->entered)
-        return;
-    self->entered = 0;
-    if (PyContext_Exit(self->context) < 0)
-        PyErr_WriteUnraisable(self->context);
-}
-
-void
-selector_wash(selector_object *self)
-{
-    /* An empty context that is still empty was not touched. One that had variables may have had them changed. */
-    if (VV_LIKELY(self->base_len == 0 && self->context != NULL && PyObject_Size(self->context) == 0))
-        return;
-    selector_leave(self);
-    Py_CLEAR(self->context);
-    if (PyErr_Occurred())
-        PyErr_Clear();
-}
-
-PyObject *
-selector_give_context(selector_object *self)
-{
-    selector_leave(self);
-    PyObject *context = self->context;
-    self->context = NULL;
-    return context != NULL ? context : fresh_context(self);
-}
 
 void
 selector_fail(selector_object *self)
 {
-#if PY_VERSION_HEX >= 0x030C0000
-    PyObject *value = PyErr_GetRaisedException();
-#else
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    if (traceback != NULL)
-        PyException_SetTraceback(value, traceback);
-    Py_XDECREF(type);
-    Py_XDECREF(traceback);
-#endif
+    PyObject *value = take_exception();
     if (self->failure == NULL)
         self->failure = value;
     else
@@ -111,201 +26,6 @@ raise_failure(selector_object *self)
     PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
     Py_DECREF(failure);
     return -1;
-}
-
-/* ---- asyncio's descriptors -------------------------------------------------------------------------------------- */
-
-static int
-is_open(selector_object *self)
-{
-    if (self->loop != NULL)
-        return 1;
-    PyErr_SetString(PyExc_RuntimeError, "the selector is closed");
-    return 0;
-}
-
-/* The number of an int, or int(fileobj.fileno()), as the standard selectors take it. -1 with ValueError. */
-static long
-descriptor_number(PyObject *fileobj)
-{
-    PyObject *given = PyLong_Check(fileobj) ? Py_NewRef(fileobj) : PyObject_CallMethod(fileobj, "fileno", NULL);
-    PyObject *number = given != NULL ? PyNumber_Long(given) : NULL;
-    long fd = number != NULL ? PyLong_AsLong(number) : -1;
-    Py_XDECREF(number);
-    Py_XDECREF(given);
-    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_AttributeError) && !PyErr_ExceptionMatches(PyExc_TypeError) &&
-        !PyErr_ExceptionMatches(PyExc_ValueError) && !PyErr_ExceptionMatches(PyExc_OverflowError))
-        return -1;
-    if (PyErr_Occurred())
-        PyErr_Format(PyExc_ValueError, "Invalid file object: %R", fileobj);
-    else if (fd < 0 || fd > INT_MAX)
-        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %ld", fd);
-    else
-        return fd;
-    return -1;
-}
-
-/* The descriptor of a file object, as an int object. Like the standard selectors, a file object that was closed after
- * it was registered is still found. New reference, or NULL with ValueError. */
-static PyObject *
-descriptor_of(selector_object *self, PyObject *fileobj)
-{
-    long fd = descriptor_number(fileobj);
-    if (fd >= 0)
-        return PyLong_FromLong(fd);
-    PyObject *type, *value, *traceback, *number, *key;
-    Py_ssize_t at = 0;
-    PyErr_Fetch(&type, &value, &traceback);
-    while (self->keys != NULL && PyDict_Next(self->keys, &at, &number, &key)) {
-        PyObject *its = PyObject_GetAttr(key, self->state->name_fileobj);
-        int same = its == fileobj;
-        Py_XDECREF(its);
-        if (same) {
-            Py_XDECREF(type);
-            Py_XDECREF(value);
-            Py_XDECREF(traceback);
-            return Py_NewRef(number);
-        }
-    }
-    PyErr_Restore(type, value, traceback);
-    return NULL;
-}
-
-/* New reference to the key, NULL with KeyError (or ValueError). */
-static PyObject *
-find_key(selector_object *self, PyObject *fileobj)
-{
-    PyObject *number = descriptor_of(self, fileobj);
-    if (number == NULL)
-        return NULL;
-    PyObject *key = self->keys != NULL ? PyDict_GetItemWithError(self->keys, number) : NULL; /* borrowed */
-    Py_DECREF(number);
-    if (key == NULL && !PyErr_Occurred())
-        PyErr_Format(PyExc_KeyError, "%R is not registered", fileobj);
-    return Py_XNewRef(key);
-}
-
-static int
-check_events(int events)
-{
-    if (events != 0 && (events & ~(EVENT_READ | EVENT_WRITE)) == 0)
-        return 0;
-    PyErr_Format(PyExc_ValueError, "Invalid events: %d", events);
-    return -1;
-}
-
-static PyObject *
-watch(selector_object *self, PyObject *fileobj, PyObject *number, int events, PyObject *data)
-{
-    PyObject *key = PyObject_CallFunction(self->state->selector_key, "OOiO", fileobj, number, events, data);
-    if (key == NULL)
-        return NULL;
-    int fd = (int)PyLong_AsLong(number);
-    if (vv_loop_watch(self->loop, fd, (unsigned)events) != VV_OK) {
-        Py_DECREF(key);
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    if (PyDict_SetItem(self->keys, number, key) < 0)
-        Py_CLEAR(key);
-    return key;
-}
-
-static PyObject *
-selector_register(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"fileobj", "events", "data", NULL};
-    selector_object *self = (selector_object *)object;
-    PyObject *fileobj, *data = Py_None;
-    int events;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|O:register", names, &fileobj, &events, &data) ||
-        check_events(events) < 0 || !is_open(self))
-        return NULL;
-    PyObject *number = descriptor_of(self, fileobj), *key = NULL;
-    if (number == NULL)
-        return NULL;
-    int known = PyDict_Contains(self->keys, number);
-    if (known > 0)
-        PyErr_Format(PyExc_KeyError, "%R (FD %R) is already registered", fileobj, number);
-    else if (known == 0)
-        key = watch(self, fileobj, number, events, data);
-    Py_DECREF(number);
-    return key;
-}
-
-static PyObject *
-selector_unregister(PyObject *object, PyObject *fileobj)
-{
-    selector_object *self = (selector_object *)object;
-    PyObject *number = descriptor_of(self, fileobj);
-    if (number == NULL)
-        return NULL;
-    PyObject *key = find_key(self, fileobj);
-    if (key != NULL) {
-        (void)!vv_loop_watch(self->loop, (int)PyLong_AsLong(number), 0);
-        if (PyDict_DelItem(self->keys, number) < 0)
-            Py_CLEAR(key);
-    }
-    Py_DECREF(number);
-    return key;
-}
-
-static PyObject *
-selector_modify(PyObject *object, PyObject *args, PyObject *kwargs)
-{
-    static char *names[] = {"fileobj", "events", "data", NULL};
-    selector_object *self = (selector_object *)object;
-    PyObject *fileobj, *data = Py_None;
-    int events;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|O:modify", names, &fileobj, &events, &data) ||
-        check_events(events) < 0 || !is_open(self))
-        return NULL;
-    PyObject *old = find_key(self, fileobj), *key = NULL;
-    if (old == NULL)
-        return NULL;
-    PyObject *number = PyObject_GetAttr(old, self->state->name_fd);
-    PyObject *registered = PyObject_GetAttr(old, self->state->name_fileobj);
-    if (number != NULL && registered != NULL)
-        key = watch(self, registered, number, events, data);
-    Py_XDECREF(number);
-    Py_XDECREF(registered);
-    Py_DECREF(old);
-    return key;
-}
-
-static PyObject *
-selector_get_key(PyObject *object, PyObject *fileobj)
-{
-    selector_object *self = (selector_object *)object;
-    if (self->keys == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "Selector is closed");
-        return NULL;
-    }
-    return find_key(self, fileobj);
-}
-
-static PyObject *
-selector_get_map(PyObject *object, PyObject *unused)
-{
-    selector_object *self = (selector_object *)object;
-    return Py_NewRef(self->map != NULL ? self->map : Py_None);
-}
-
-static void
-on_ready(void *self_, int fd, unsigned events)
-{
-    selector_object *self = self_;
-    PyObject *number = PyLong_FromLong(fd), *pair = NULL;
-    PyObject *key = number != NULL ? PyDict_GetItemWithError(self->keys, number) : NULL; /* borrowed */
-    if (key != NULL && self->ready == NULL)
-        self->ready = PyList_New(0);
-    if (key != NULL && self->ready != NULL)
-        pair = Py_BuildValue("(OI)", key, events);
-    if (pair != NULL)
-        (void)PyList_Append(self->ready, pair);
-    Py_XDECREF(pair);
-    Py_XDECREF(number);
-    if (PyErr_Occurred())
-        selector_fail(self);
 }
 
 /* ---- select ----------------------------------------------------------------------------------------------------- */
@@ -436,7 +156,7 @@ selector_select(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObj
         if (!(timeout > 0))
             timeout = 0;
     }
-    if (!is_open(self))
+    if (!selector_is_open(self))
         return NULL;
     if (self->selecting) {
         PyErr_SetString(PyExc_RuntimeError, "the event loop is running already: a handler cannot run it again");
@@ -488,10 +208,6 @@ selector_nudge(selector_object *self)
 
 /* ---- the object ------------------------------------------------------------------------------------------------- */
 
-typedef struct map_object {
-    PyObject_HEAD selector_object *selector; /* borrowed: the selector clears it */
-} map_object;
-
 static void
 detach_loop(selector_object *self)
 {
@@ -506,7 +222,7 @@ static PyObject *
 selector_attach(PyObject *object, PyObject *pyloop)
 {
     selector_object *self = (selector_object *)object;
-    if (!is_open(self))
+    if (!selector_is_open(self))
         return NULL;
     detach_loop(self);
     self->pyloop = Py_NewRef(pyloop);
@@ -526,15 +242,6 @@ selector_attach(PyObject *object, PyObject *pyloop)
     Py_RETURN_NONE;
 }
 
-/* Somebody may still hold it: it must not look for us any more. */
-static void
-drop_map(selector_object *self)
-{
-    if (self->map != NULL)
-        ((map_object *)self->map)->selector = NULL;
-    Py_CLEAR(self->map);
-}
-
 static PyObject *
 selector_close(PyObject *object, PyObject *unused)
 {
@@ -549,7 +256,7 @@ selector_close(PyObject *object, PyObject *unused)
     self->loop = NULL;
     detach_loop(self);
     Py_CLEAR(self->keys);
-    drop_map(self);
+    selector_drop_map(self);
     Py_RETURN_NONE;
 }
 
@@ -569,14 +276,14 @@ static PyObject *
 selector_fileno(PyObject *object, PyObject *unused)
 {
     selector_object *self = (selector_object *)object;
-    return is_open(self) ? PyLong_FromLong(vv_loop_fd(self->loop)) : NULL;
+    return selector_is_open(self) ? PyLong_FromLong(vv_loop_fd(self->loop)) : NULL;
 }
 
 static PyObject *
 selector_get_io(PyObject *object, void *closure)
 {
     selector_object *self = (selector_object *)object;
-    return is_open(self) ? PyUnicode_FromString(vv_loop_name(self->loop)) : NULL;
+    return selector_is_open(self) ? PyUnicode_FromString(vv_loop_name(self->loop)) : NULL;
 }
 
 static int
@@ -606,18 +313,16 @@ selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self == NULL)
         return NULL;
     self->state = state;
-    vv_loop_events events = {.self = self, .on_ready = on_ready};
+    vv_loop_events events = {.self = self, .on_ready = selector_on_ready};
     if (vv_loop_open(&self->loop, (vv_loop_kind)kind, &events) != VV_OK) {
         PyErr_SetFromErrno(PyExc_OSError);
         Py_DECREF(self);
         return NULL;
     }
     self->keys = PyDict_New();
-    self->map = state->selector_map_type->tp_alloc(state->selector_map_type, 0);
+    self->map = selector_new_map(self);
     if (self->keys == NULL || self->map == NULL)
         Py_CLEAR(self);
-    else
-        ((map_object *)self->map)->selector = self;
     return (PyObject *)self;
 }
 
@@ -648,7 +353,7 @@ selector_clear(PyObject *object)
     coroutine_drop_turns(self);
     detach_loop(self);
     Py_CLEAR(self->keys);
-    drop_map(self);
+    selector_drop_map(self);
     Py_CLEAR(self->ready);
     Py_CLEAR(self->failure);
     Py_CLEAR(self->base);
@@ -714,140 +419,9 @@ static PyType_Spec selector_spec = {
     .slots = selector_slots,
 };
 
-/* ---- get_map() -------------------------------------------------------------------------------------------------- */
-
-/* The dict behind it, an empty one once the selector is closed. New reference. */
-static PyObject *
-map_keys(PyObject *object)
-{
-    selector_object *selector = ((map_object *)object)->selector;
-    return selector != NULL && selector->keys != NULL ? Py_NewRef(selector->keys) : PyDict_New();
-}
-
-static Py_ssize_t
-map_length(PyObject *object)
-{
-    PyObject *keys = map_keys(object);
-    Py_ssize_t count = keys != NULL ? PyDict_GET_SIZE(keys) : -1;
-    Py_XDECREF(keys);
-    return count;
-}
-
-static PyObject *
-map_subscript(PyObject *object, PyObject *fileobj)
-{
-    selector_object *selector = ((map_object *)object)->selector;
-    if (selector != NULL)
-        return find_key(selector, fileobj);
-    PyErr_Format(PyExc_KeyError, "%R is not registered: the selector is closed", fileobj);
-    return NULL;
-}
-
-static PyObject *
-map_iter(PyObject *object)
-{
-    PyObject *keys = map_keys(object), *iter = keys != NULL ? PyObject_GetIter(keys) : NULL;
-    Py_XDECREF(keys);
-    return iter;
-}
-
-static int
-map_contains(PyObject *object, PyObject *fileobj)
-{
-    PyObject *key = map_subscript(object, fileobj);
-    if (key == NULL && (PyErr_ExceptionMatches(PyExc_KeyError) || PyErr_ExceptionMatches(PyExc_ValueError))) {
-        PyErr_Clear();
-        return 0;
-    }
-    Py_XDECREF(key);
-    return key != NULL ? 1 : -1;
-}
-
-static PyObject *
-map_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
-{
-    if (nargs < 1 || nargs > 2) {
-        PyErr_SetString(PyExc_TypeError, "get() takes a file object and a default");
-        return NULL;
-    }
-    PyObject *key = map_subscript(object, args[0]);
-    if (key == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
-        PyErr_Clear();
-        return Py_NewRef(nargs == 2 ? args[1] : Py_None);
-    }
-    return key;
-}
-
-static PyObject *
-map_view(PyObject *object, PyObject *kind)
-{
-    PyObject *keys = map_keys(object), *view = keys != NULL ? PyObject_CallMethodNoArgs(keys, kind) : NULL;
-    Py_XDECREF(keys);
-    return view;
-}
-
-static PyObject *
-map_dict_keys(PyObject *object, PyObject *unused)
-{
-    PyObject *name = PyUnicode_FromString("keys"), *view = name != NULL ? map_view(object, name) : NULL;
-    Py_XDECREF(name);
-    return view;
-}
-
-static PyObject *
-map_dict_values(PyObject *object, PyObject *unused)
-{
-    PyObject *name = PyUnicode_FromString("values"), *view = name != NULL ? map_view(object, name) : NULL;
-    Py_XDECREF(name);
-    return view;
-}
-
-static PyObject *
-map_dict_items(PyObject *object, PyObject *unused)
-{
-    PyObject *name = PyUnicode_FromString("items"), *view = name != NULL ? map_view(object, name) : NULL;
-    Py_XDECREF(name);
-    return view;
-}
-
-static void
-map_dealloc(PyObject *object)
-{
-    PyTypeObject *type = Py_TYPE(object);
-    type->tp_free(object);
-    Py_DECREF(type);
-}
-
-static PyMethodDef map_methods[] = {
-    {"get", (PyCFunction)(void (*)(void))map_get, METH_FASTCALL, NULL},
-    {"keys", map_dict_keys, METH_NOARGS, NULL},
-    {"values", map_dict_values, METH_NOARGS, NULL},
-    {"items", map_dict_items, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot map_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("The descriptors registered with a Selector: file object to SelectorKey.")},
-    {Py_tp_dealloc, map_dealloc},
-    {Py_tp_iter, map_iter},
-    {Py_tp_methods, map_methods},
-    {Py_mp_length, map_length},
-    {Py_mp_subscript, map_subscript},
-    {Py_sq_contains, map_contains},
-    {0, NULL},
-};
-
-static PyType_Spec map_spec = {
-    .name = "vivace._engine.SelectorMap",
-    .basicsize = sizeof(map_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = map_slots,
-};
-
 int
 selector_init(PyObject *module, module_state *state)
 {
     state->selector_type = state_add_type(module, &selector_spec, 1);
-    state->selector_map_type = state_add_type(module, &map_spec, 0);
-    return state->selector_type != NULL && state->selector_map_type != NULL ? 0 : -1;
+    return state->selector_type != NULL ? 0 : -1;
 }

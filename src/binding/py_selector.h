@@ -23,18 +23,19 @@ typedef struct first_step {
 } first_step;
 
 typedef struct selector_object {
-    PyObject_HEAD module_state *state; /* borrowed from the module, which the type holds */
-    vv_loop *loop;                     /* owned; NULL once closed */
-    PyObject *keys;                    /* owned: dict of fd to SelectorKey */
-    PyObject *map;                     /* owned: what get_map() gives */
-    PyObject *ready;                   /* owned: list of (key, events) during select() */
-    PyObject *pyloop;                  /* owned: the asyncio loop; NULL until attach() */
-    PyObject *queue;                   /* owned: its _ready, or NULL when it has none */
-    PyObject *failure;                 /* owned: an exception that must leave select() */
-    struct server_object *servers;     /* owned: a list; each serves until it is closed */
-    PyObject *base;                    /* owned: the context that handlers' contexts are copies of */
-    PyObject *context;                 /* owned: the context for the next handler */
-    Py_ssize_t base_len;               /* variables in it */
+    PyObject_HEAD
+    module_state *state;           /* borrowed from the module, which the type holds */
+    vv_loop *loop;                 /* owned; NULL once closed */
+    PyObject *keys;                /* owned: dict of fd to SelectorKey */
+    PyObject *map;                 /* owned: what get_map() gives */
+    PyObject *ready;               /* owned: list of (key, events) during select() */
+    PyObject *pyloop;              /* owned: the asyncio loop; NULL until attach() */
+    PyObject *queue;               /* owned: its _ready, or NULL when it has none */
+    PyObject *failure;             /* owned: an exception that must leave select() */
+    struct server_object *servers; /* owned: a list; each serves until it is closed */
+    PyObject *base;                /* owned: the context that handlers' contexts are copies of */
+    PyObject *context;             /* owned: the context for the next handler */
+    Py_ssize_t base_len;           /* variables in it */
     first_step step;
     struct pending_object *waiting, *waiting_last; /* owned queue: coroutines that asked for a turn of the loop */
     int entered;                                   /* the context is the thread's current one */
@@ -62,7 +63,8 @@ void selector_nudge(selector_object *self);
 void selector_flush(selector_object *self);
 
 typedef struct loop_base_object {
-    PyObject_HEAD selector_object *selector; /* borrowed; the selector clears it */
+    PyObject_HEAD
+    selector_object *selector; /* borrowed; the selector clears it */
 } loop_base_object;
 
 #endif

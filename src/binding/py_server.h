@@ -5,6 +5,7 @@
 #ifndef VV_BINDING_PY_SERVER_H
 #define VV_BINDING_PY_SERVER_H
 
+#include "binding/py_errors.h"
 #include "binding/py_request.h"
 #include "binding/py_routes.h"
 #include "binding/py_selector.h"
@@ -12,15 +13,16 @@
 #include "core/server/server.h"
 
 typedef struct server_object {
-    PyObject_HEAD module_state *state; /* borrowed from the module, which the type holds */
-    selector_object *selector;         /* owned */
-    PyObject *app;                     /* owned */
-    routes_object *routes;             /* owned */
-    PyObject *on_exception;            /* owned: app._handle_exception */
-    PyObject *on_refused;              /* owned: app._refused */
-    vv_server *server;                 /* owned; NULL once closed */
-    request_object *request;           /* owned; the one that is recycled from request to request; may be NULL */
-    struct server_object *next;        /* owned by the selector, whose list it is */
+    PyObject_HEAD
+    module_state *state;        /* borrowed from the module, which the type holds */
+    selector_object *selector;  /* owned */
+    PyObject *app;              /* owned */
+    routes_object *routes;      /* owned */
+    PyObject *on_exception;     /* owned: app._handle_exception */
+    PyObject *on_refused;       /* owned: app._refused */
+    vv_server *server;          /* owned; NULL once closed */
+    request_object *request;    /* owned; the one that is recycled from request to request; may be NULL */
+    struct server_object *next; /* owned by the selector, whose list it is */
 } server_object;
 
 /* Closes every server of a selector, and lets go of them. */
@@ -37,13 +39,6 @@ void app_break_off(request_object *request);
 
 /* Calls the done callbacks, once. */
 void app_call_callbacks(request_object *request);
-
-/* Whether the exception that is set ends the program: SystemExit or KeyboardInterrupt. */
-static inline int
-is_exit(void)
-{
-    return PyErr_ExceptionMatches(PyExc_SystemExit) || PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
-}
 
 /* Puts the answer off, if it is not already: the connection holds the request until it is answered or lost. */
 void request_hold(request_object *request);

@@ -80,6 +80,7 @@ int response_init(PyObject *module, module_state *state);
 int mappings_init(PyObject *module, module_state *state);
 int routes_init(PyObject *module, module_state *state);
 int server_init(PyObject *module, module_state *state);
+int descriptors_init(PyObject *module, module_state *state);
 int selector_init(PyObject *module, module_state *state);
 int pending_init(PyObject *module, module_state *state);
 int coroutine_init(PyObject *module, module_state *state);

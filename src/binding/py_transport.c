@@ -3,7 +3,8 @@
 #include "binding/py_server.h"
 
 typedef struct transport_object {
-    PyObject_HEAD request_object *request; /* owned */
+    PyObject_HEAD
+    request_object *request; /* owned */
 } transport_object;
 
 PyObject *

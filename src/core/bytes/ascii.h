@@ -30,6 +30,17 @@ vv_lower(uint8_t byte)
     return (uint8_t)((unsigned)(byte - 'A') < 26u ? byte | 0x20 : byte);
 }
 
+/* The text without the white space around it (RFC 9110 section 5.6.3, OWS). */
+static inline vv_span
+vv_trim(vv_span text)
+{
+    while (text.len > 0 && (*text.at == ' ' || *text.at == '\t'))
+        text = vv_span_of(text.at + 1, text.len - 1);
+    while (text.len > 0 && (text.at[text.len - 1] == ' ' || text.at[text.len - 1] == '\t'))
+        text.len--;
+    return text;
+}
+
 /* Whether eight bytes are equal to eight others but for the case of A-Z. */
 static inline int
 vv_equal_nocase8(uint64_t a, uint64_t b)
