@@ -323,8 +323,9 @@ on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body
     }
     const route_plan *plan = request->plan = vv_route_data(match->route);
     PyObject *result = call_handler(plan, request);
-    if (VV_UNLIKELY(plan->coroutine) && result != NULL && PyCoro_CheckExact(result)) {
-        coroutine_drive(self, request, result);
+    if (plan->coroutine && result != NULL && PyCoro_CheckExact(result) &&
+        !coroutine_start(self, request, result, &result)) {
+        request_release(self, request);
         return;
     }
     /* Inlined for the most frequent of answers. */

@@ -185,35 +185,49 @@ drive_by_task(server_object *server, request_object *request, PyObject *coroutin
     Py_XDECREF(pending);
 }
 
-void
-coroutine_drive(server_object *server, request_object *request, PyObject *coroutine)
+int
+coroutine_start(server_object *server, request_object *request, PyObject *coroutine, PyObject **value)
 {
     selector_object *selector = server->selector;
+    first_step *step = &selector->step;
     if (VV_UNLIKELY(!selector->exact_task || !selector->entered || !PyCoro_CheckExact(coroutine))) {
         /* !entered: an error handler's coroutine, answering from within a task of its own */
         drive_by_task(server, request, coroutine);
-        goto done;
+        Py_DECREF(coroutine);
+        return 0;
     }
-    PyObject *value = NULL;
-    first_step outer = selector->step;
-    selector->step = (first_step){.server = server, .request = request, .coroutine = coroutine};
-    PySendResult sent = PyIter_Send(coroutine, Py_None, &value);
-    pending_object *pending = selector->step.pending;
-    selector->step = outer;
+    /* Between two steps all of it is NULL: they do not nest. */
+    step->request = request;
+    step->coroutine = coroutine;
+    step->server = server;
+    *value = NULL;
+    PySendResult sent = PyIter_Send(coroutine, Py_None, value);
+    pending_object *pending = step->pending;
+    step->server = NULL;
 
+    int ended = 0;
     if (VV_UNLIKELY(pending != NULL)) {
+        step->pending = NULL;
         selector_leave(selector);
-        end_materialised(pending, sent, value);
+        end_materialised(pending, sent, *value);
         Py_DECREF(pending);
-    } else if (sent == PYGEN_NEXT) {
-        suspend(server, request, coroutine, value);
+    } else if (VV_UNLIKELY(sent == PYGEN_NEXT)) {
+        suspend(server, request, coroutine, *value);
     } else {
-        app_answer(server, request, value); /* NULL: it raised */
-        selector_wash(selector);
+        ended = 1;
     }
-
-done:
     Py_DECREF(coroutine);
+    return ended;
+}
+
+void
+coroutine_drive(server_object *server, request_object *request, PyObject *coroutine)
+{
+    PyObject *value;
+    if (coroutine_start(server, request, coroutine, &value)) {
+        app_answer(server, request, value);
+        selector_wash(server->selector);
+    }
     request_release(server, request);
 }
 

@@ -46,7 +46,13 @@ void request_hold(request_object *request);
 /* Ends the use of a request after Python has returned: recycles or detaches it. Steals the reference. */
 void request_release(server_object *self, request_object *request);
 
-/* py_coroutine.c: runs a coroutine's first step at once; steals both references. */
+/* py_coroutine.c: runs a coroutine's first step at once; steals the reference to the coroutine.
+ *
+ *   value  written when it has ended: what it returned (new reference), or NULL with the exception that it raised.
+ *
+ * 1: it has ended, and the request is the caller's to answer. 0: it goes on, and will be answered by itself. */
+int coroutine_start(server_object *self, request_object *request, PyObject *coroutine, PyObject **value);
+/* The same, and answers and releases the request; steals both references. */
 void coroutine_drive(server_object *self, request_object *request, PyObject *coroutine);
 /* Runs the next step of all coroutines that have waited for a turn of the loop. */
 void coroutine_take_turns(selector_object *selector);
