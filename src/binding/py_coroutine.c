@@ -148,6 +148,15 @@ go_on(pending_object *self, PyObject *value, PyObject *context)
     return pending_give_task(self, context, 1, 0);
 }
 
+/* Nobody can go on with it, and an exception says why: that is the answer. `pending` may be NULL. */
+static void
+answer_failure(server_object *server, request_object *request, pending_object *pending)
+{
+    app_answer(server, request, NULL);
+    if (pending != NULL)
+        pending_forget(pending);
+}
+
 /* The first step has yielded `value` (stolen). */
 static void
 suspend(server_object *server, request_object *request, PyObject *coroutine, PyObject *value)
@@ -161,11 +170,8 @@ suspend(server_object *server, request_object *request, PyObject *coroutine, PyO
     } else {
         failed = go_on(pending, value, context) < 0;
     }
-    if (failed) {
-        app_answer(server, request, NULL);
-        if (pending != NULL)
-            pending_forget(pending);
-    }
+    if (failed)
+        answer_failure(server, request, pending);
     Py_XDECREF(pending);
 }
 
@@ -176,11 +182,8 @@ drive_by_task(server_object *server, request_object *request, PyObject *coroutin
     /* Not entered: it is an error handler's, and goes on with what the handler's own task has set. */
     PyObject *context = server->selector->entered ? selector_give_context(server->selector) : PyContext_CopyCurrent();
     pending_object *pending = pending_new(server, request, coroutine, FIRST_NOT_RUN);
-    if (pending == NULL || pending_hold(pending) < 0 || pending_give_task(pending, Py_XNewRef(context), 1, 0) < 0) {
-        app_answer(server, request, NULL);
-        if (pending != NULL)
-            pending_forget(pending);
-    }
+    if (pending == NULL || pending_hold(pending) < 0 || pending_give_task(pending, Py_XNewRef(context), 1, 0) < 0)
+        answer_failure(server, request, pending);
     Py_XDECREF(context);
     Py_XDECREF(pending);
 }
@@ -297,16 +300,32 @@ step(selector_object *selector, pending_object *self)
     selector->context = shared;
 }
 
+/* Takes the whole queue off the selector: who begins to wait meanwhile waits for the next turn. */
+static pending_object *
+take_queue(selector_object *selector)
+{
+    pending_object *waiting = selector->waiting;
+    selector->waiting = selector->waiting_last = NULL;
+    return waiting;
+}
+
+/* Takes the first off a queue; its reference is the caller's. NULL when it is empty. */
+static pending_object *
+take_first_of(pending_object **waiting)
+{
+    pending_object *first = *waiting;
+    if (first != NULL) {
+        *waiting = first->next;
+        first->next = NULL;
+    }
+    return first;
+}
+
 void
 coroutine_take_turns(selector_object *selector)
 {
-    /* Who begins to wait meanwhile waits for the next turn. */
-    pending_object *waiting = selector->waiting;
-    selector->waiting = selector->waiting_last = NULL;
-    while (waiting != NULL) {
-        pending_object *self = waiting;
-        waiting = self->next;
-        self->next = NULL;
+    pending_object *waiting = take_queue(selector), *self;
+    while ((self = take_first_of(&waiting)) != NULL) {
         step(selector, self);
         Py_DECREF(self);
     }
@@ -315,12 +334,8 @@ coroutine_take_turns(selector_object *selector)
 void
 coroutine_drop_turns(selector_object *selector)
 {
-    pending_object *waiting = selector->waiting;
-    selector->waiting = selector->waiting_last = NULL;
-    while (waiting != NULL) {
-        pending_object *self = waiting;
-        waiting = self->next;
-        self->next = NULL;
+    pending_object *waiting = take_queue(selector), *self;
+    while ((self = take_first_of(&waiting)) != NULL) {
         Py_CLEAR(self->context);
         Py_DECREF(self);
     }

@@ -268,9 +268,9 @@ map_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
 }
 
 static PyObject *
-map_view(PyObject *object, PyObject *kind)
+map_view(PyObject *object, const char *kind)
 {
-    PyObject *keys = map_keys(object), *view = keys != NULL ? PyObject_CallMethodNoArgs(keys, kind) : NULL;
+    PyObject *keys = map_keys(object), *view = keys != NULL ? PyObject_CallMethod(keys, kind, NULL) : NULL;
     Py_XDECREF(keys);
     return view;
 }
@@ -278,25 +278,19 @@ map_view(PyObject *object, PyObject *kind)
 static PyObject *
 map_dict_keys(PyObject *object, PyObject *unused)
 {
-    PyObject *name = PyUnicode_FromString("keys"), *view = name != NULL ? map_view(object, name) : NULL;
-    Py_XDECREF(name);
-    return view;
+    return map_view(object, "keys");
 }
 
 static PyObject *
 map_dict_values(PyObject *object, PyObject *unused)
 {
-    PyObject *name = PyUnicode_FromString("values"), *view = name != NULL ? map_view(object, name) : NULL;
-    Py_XDECREF(name);
-    return view;
+    return map_view(object, "values");
 }
 
 static PyObject *
 map_dict_items(PyObject *object, PyObject *unused)
 {
-    PyObject *name = PyUnicode_FromString("items"), *view = name != NULL ? map_view(object, name) : NULL;
-    Py_XDECREF(name);
-    return view;
+    return map_view(object, "items");
 }
 
 static void

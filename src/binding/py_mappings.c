@@ -5,9 +5,6 @@
 
 /* ---- what both have --------------------------------------------------------------------------------------------- */
 
-/* An object's pairs as a list. New reference. */
-typedef PyObject *pairs_fn(PyObject *self);
-
 typedef struct headers_object {
     PyObject_HEAD
     request_object *request; /* owned */
@@ -89,27 +86,29 @@ unique(PyObject *object)
 }
 
 static PyObject *
+view_of(PyObject *object, PyObject *(*view)(PyObject *dict))
+{
+    PyObject *dict = unique(object), *list = dict != NULL ? view(dict) : NULL;
+    Py_XDECREF(dict);
+    return list;
+}
+
+static PyObject *
 mapping_keys(PyObject *object, PyObject *unused)
 {
-    PyObject *dict = unique(object), *keys = dict != NULL ? PyDict_Keys(dict) : NULL;
-    Py_XDECREF(dict);
-    return keys;
+    return view_of(object, PyDict_Keys);
 }
 
 static PyObject *
 mapping_values(PyObject *object, PyObject *unused)
 {
-    PyObject *dict = unique(object), *values = dict != NULL ? PyDict_Values(dict) : NULL;
-    Py_XDECREF(dict);
-    return values;
+    return view_of(object, PyDict_Values);
 }
 
 static PyObject *
 mapping_items(PyObject *object, PyObject *unused)
 {
-    PyObject *dict = unique(object), *items = dict != NULL ? PyDict_Items(dict) : NULL;
-    Py_XDECREF(dict);
-    return items;
+    return view_of(object, PyDict_Items);
 }
 
 static PyObject *

@@ -14,13 +14,13 @@
 /* clang-format off */
 #define NAME_TABLE(X) \
     X(text) X(code) X(body) X(json) X(mime_type) X(encoding) X(headers) X(cookies) X(status) X(loop) \
-    X(context) X(eager_start) X(send) X(close) X(cancel) X(_ready) X(_selector) X(_scheduled) \
-    X(_stopping) X(_handle_exception) X(_wants_not_found) X(_refused) X(fileobj) X(fd) X(events) \
-    X(data) X(get_task_factory) X(create_task) X(items) X(output) X(__dict__) \
-    X(_asyncio_future_blocking) X(args) X(throw)
+    X(context) X(eager_start) X(cancel) X(_ready) X(_selector) X(_scheduled) \
+    X(_stopping) X(_handle_exception) X(_wants_not_found) X(_refused) X(fileobj) X(fd) \
+    X(get_task_factory) X(create_task) X(__dict__) \
+    X(_asyncio_future_blocking) X(args)
 /* clang-format on */
 
-enum { RESPONSE_STOCK = 64, REQUEST_STOCK = 1024, PENDING_STOCK = 256 };
+enum { RESPONSE_STOCK = 64, REQUEST_STOCK = 1024 };
 
 typedef struct module_state {
     PyTypeObject *request_type; /* owned, as all below */

@@ -198,6 +198,16 @@ vv_conn_out(vv_conn *conn)
     return conn->out;
 }
 
+/* "100 Continue" (RFC 9110 section 15.2.1), behind what is in the output. */
+void
+vv_conn_say_continue(vv_conn *conn)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    vv_buffer *out = vv_conn_out(conn);
+    if (out != NULL && vv_buffer_append(out, vv_span_of(text, sizeof text - 1)) != VV_OK)
+        vv_conn_close(conn);
+}
+
 /* All answers have left and none is owed: what becomes of the connection? */
 static void
 settle(vv_conn *conn)
@@ -267,8 +277,7 @@ push(vv_conn *conn)
 static size_t
 unsent(const vv_conn *conn)
 {
-    return (conn->out != NULL ? vv_buffer_len(conn->out) : 0) +
-           (conn->sending != NULL ? vv_buffer_len(conn->sending) : 0) + conn->parked;
+    return vv_conn_queued(conn) + conn->parked;
 }
 
 static void

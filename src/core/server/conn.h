@@ -146,17 +146,26 @@ void vv_conn_bury(vv_server *server);
 void vv_conn_on_sent(vv_stream *stream, size_t sent);
 void vv_conn_on_lost(vv_stream *stream);
 vv_buffer *vv_conn_out(vv_conn *conn);
+void vv_conn_say_continue(vv_conn *conn);
 void vv_intake_free(vv_server *server, vv_intake *in);
 
 /* conn_http1.c: HTTP/1 as a driver. */
 extern const vv_stream_events vv_conn_http1;
 void vv_conn_http1_resume(vv_conn *conn);
 void vv_conn_refuse(vv_conn *conn, vv_status why);
-/* Whether a request has arrived in part, so that the connection is not idle. */
+/* Whether nothing is under way: no request in part, no answer owed or unsent. */
 static inline int
 vv_conn_is_idle(const vv_conn *conn)
 {
     return conn->in == NULL && conn->first == NULL && conn->out == NULL && conn->sending == NULL;
+}
+
+/* Bytes of answers that wait to be sent, in their final order. */
+static inline size_t
+vv_conn_queued(const vv_conn *conn)
+{
+    return (conn->out != NULL ? vv_buffer_len(conn->out) : 0) +
+           (conn->sending != NULL ? vv_buffer_len(conn->sending) : 0);
 }
 
 /* exchange.c */

@@ -143,14 +143,10 @@ serve_one(vv_conn *conn, const vv_http1_request *req, vv_span body)
 static void
 ask_to_continue(vv_conn *conn)
 {
-    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (conn->first != NULL) {
+    if (conn->first != NULL)
         conn->flags |= VV_CONN_CONTINUE_DUE; /* it must not overtake the answers before it */
-        return;
-    }
-    vv_buffer *out = vv_conn_out(conn);
-    if (out != NULL && vv_buffer_append(out, vv_span_of(text, sizeof text - 1)) != VV_OK)
-        vv_conn_close(conn);
+    else
+        vv_conn_say_continue(conn);
 }
 
 /* The head announces a body that is not all here, or chunked. Fills in what to wait for; 0 when refused. */

@@ -83,6 +83,20 @@ check_output(vv_conn *conn, size_t waiting)
         conn->gate |= VV_GATE_OUTPUT;
 }
 
+/* Renders into the output: the answer is the next to leave. */
+static inline void
+render(vv_conn *conn, const vv_reply *reply, unsigned how)
+{
+    vv_buffer *out = vv_conn_out(conn);
+    if (VV_UNLIKELY(out == NULL))
+        return;
+    if (VV_UNLIKELY(vv_writer_write(&conn->server->writer, out, reply, how) != VV_OK)) {
+        vv_conn_close(conn);
+        return;
+    }
+    check_output(conn, vv_buffer_len(out));
+}
+
 /* Renders into a buffer that waits its turn. */
 static void
 park(vv_conn *conn, vv_exchange *ex, const vv_reply *reply, unsigned how)
@@ -129,14 +143,7 @@ vv_conn_reply(vv_conn *conn, const vv_reply *reply)
         reply_behind(conn, reply, how, closes(how, reply));
         return;
     }
-    vv_buffer *out = vv_conn_out(conn);
-    if (VV_UNLIKELY(out == NULL))
-        return;
-    if (VV_UNLIKELY(vv_writer_write(&conn->server->writer, out, reply, how) != VV_OK)) {
-        vv_conn_close(conn);
-        return;
-    }
-    check_output(conn, vv_buffer_len(out));
+    render(conn, reply, how);
 }
 
 void
@@ -178,8 +185,7 @@ retire_first(vv_conn *conn)
         return;
     }
     ex->state = VV_EXCHANGE_LEAVING;
-    ex->leaves_at = conn->sent + (conn->sending != NULL ? vv_buffer_len(conn->sending) : 0) +
-                    (conn->out != NULL ? vv_buffer_len(conn->out) : 0);
+    ex->leaves_at = conn->sent + vv_conn_queued(conn);
     vv_exchange **end = &conn->leaving;
     while (*end != NULL)
         end = &(*end)->next;
@@ -253,11 +259,8 @@ vv_exchange_advance(vv_conn *conn)
         }
     }
     if (conn->first == NULL && (conn->flags & VV_CONN_CONTINUE_DUE) != 0 && conn->phase == VV_CONN_OPEN) {
-        static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
         conn->flags &= (uint8_t)~VV_CONN_CONTINUE_DUE;
-        vv_buffer *out = vv_conn_out(conn);
-        if (out != NULL && vv_buffer_append(out, vv_span_of(text, sizeof text - 1)) != VV_OK)
-            vv_conn_close(conn);
+        vv_conn_say_continue(conn);
     }
 }
 
@@ -275,20 +278,12 @@ vv_exchange_reply(vv_exchange *ex, const vv_reply *reply)
     ex->closes = closes(how, reply) != 0;
     ex->state = VV_EXCHANGE_READY;
     conn->held--;
-    if (conn->first == ex) {
-        vv_buffer *out = vv_conn_out(conn);
-        if (out == NULL)
-            return;
-        if (vv_writer_write(&conn->server->writer, out, reply, how) != VV_OK) {
-            vv_conn_close(conn);
-            return;
-        }
-        check_output(conn, vv_buffer_len(out));
-    } else {
+    if (conn->first == ex)
+        render(conn, reply, how);
+    else
         park(conn, ex, reply, how);
-        if (conn->phase == VV_CONN_CLOSED)
-            return;
-    }
+    if (conn->phase == VV_CONN_CLOSED)
+        return;
     vv_exchange_advance(conn);
     vv_conn_mark_dirty(conn);
 }
