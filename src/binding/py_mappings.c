@@ -1,6 +1,7 @@
 #include "binding/py_mappings.h"
 
 #include "binding/py_server.h"
+#include "binding/py_strings.h"
 #include "core/bytes/ascii.h"
 
 /* ---- what both have --------------------------------------------------------------------------------------------- */
@@ -16,20 +17,15 @@ typedef struct multidict_object {
 } multidict_object;
 
 static PyObject *
-latin1(vv_span text)
-{
-    return PyUnicode_DecodeLatin1((const char *)text.at, (Py_ssize_t)text.len, NULL);
-}
-
-static PyObject *
 headers_pairs(PyObject *object)
 {
     const vv_http1_request *req = ((headers_object *)object)->request->req;
+    module_state *state = ((headers_object *)object)->request->server->state;
     PyObject *list = PyList_New(req->field_count);
     for (unsigned i = 0; list != NULL && i < req->field_count; i++) {
         const vv_field *field = &req->fields[i];
-        PyObject *name = latin1(vv_request_span(req, field->name_at, field->name_len));
-        PyObject *value = latin1(vv_request_span(req, field->value_at, field->value_len));
+        PyObject *name = strings_latin1(state, vv_request_span(req, field->name_at, field->name_len));
+        PyObject *value = strings_latin1(state, vv_request_span(req, field->value_at, field->value_len));
         PyObject *pair = name != NULL && value != NULL ? PyTuple_Pack(2, name, value) : NULL;
         Py_XDECREF(name);
         Py_XDECREF(value);
@@ -193,10 +189,18 @@ get_or_default(PyObject *object, PyObject *const *args, Py_ssize_t nargs, binary
 PyObject *
 headers_new(request_object *request)
 {
-    PyTypeObject *type = request->server->state->headers_type;
-    headers_object *self = (headers_object *)type->tp_alloc(type, 0);
-    if (self != NULL)
-        self->request = (request_object *)Py_NewRef(request);
+    module_state *state = request->server->state;
+    headers_object *self = (headers_object *)state->spare_headers;
+    if (VV_LIKELY(self != NULL)) {
+        state->spare_headers = NULL;
+        state_revive((PyObject *)self);
+    } else {
+        self = PyObject_GC_New(headers_object, state->headers_type);
+        if (self == NULL)
+            return NULL;
+    }
+    self->request = (request_object *)Py_NewRef(request);
+    PyObject_GC_Track(self);
     return (PyObject *)self;
 }
 
@@ -213,9 +217,27 @@ static void
 headers_dealloc(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
+    request_object *request = ((headers_object *)object)->request;
+    module_state *state = request->server->state;
     PyObject_GC_UnTrack(object);
-    Py_XDECREF(((headers_object *)object)->request);
-    type->tp_free(object);
+    if (VV_LIKELY(state->spare_headers == NULL && state->headers_type == type)) {
+        state->spare_headers = object; /* and keeps its reference to the type */
+    } else {
+        PyObject_GC_Del(object);
+        Py_DECREF(type);
+    }
+    Py_DECREF(request);
+}
+
+void
+headers_free_stock(module_state *state)
+{
+    PyObject *spare = state->spare_headers;
+    state->spare_headers = NULL;
+    if (spare == NULL)
+        return;
+    PyTypeObject *type = Py_TYPE(spare);
+    PyObject_GC_Del(spare);
     Py_DECREF(type);
 }
 
@@ -244,7 +266,7 @@ headers_subscript(PyObject *object, PyObject *name)
         PyErr_SetObject(PyExc_KeyError, name);
         return NULL;
     }
-    return latin1(vv_request_span(request->req, field->value_at, field->value_len));
+    return strings_latin1(request->server->state, vv_request_span(request->req, field->value_at, field->value_len));
 }
 
 static int
@@ -265,7 +287,8 @@ headers_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 headers_getall(PyObject *object, PyObject *name)
 {
-    const vv_http1_request *req = ((headers_object *)object)->request->req;
+    request_object *request = ((headers_object *)object)->request;
+    const vv_http1_request *req = request->req;
     vv_span wanted;
     if (field_name(name, &wanted) < 0)
         return NULL;
@@ -274,7 +297,8 @@ headers_getall(PyObject *object, PyObject *name)
         const vv_field *field = &req->fields[i];
         if (!vv_equal_nocase(vv_request_span(req, field->name_at, field->name_len), wanted))
             continue;
-        PyObject *value = latin1(vv_request_span(req, field->value_at, field->value_len));
+        PyObject *value =
+            strings_latin1(request->server->state, vv_request_span(req, field->value_at, field->value_len));
         if (value == NULL || PyList_Append(list, value) < 0)
             Py_CLEAR(list);
         Py_XDECREF(value);

@@ -1,5 +1,5 @@
 /* vivace._engine: the module. */
-#include "binding/py_state.h"
+#include "binding/py_strings.h"
 
 #include "core/io/loop.h"
 #include "core/simd/isa.h"
@@ -125,6 +125,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
         Py_VISIT(state->response_type);
     for (unsigned i = state->request_count; i > 0; i--)
         Py_VISIT(state->request_type);
+    if (state->spare_headers != NULL)
+        Py_VISIT(state->headers_type);
     return 0;
 }
 
@@ -134,6 +136,8 @@ module_clear(PyObject *module)
     module_state *state = PyModule_GetState(module);
     response_free_stock(state);
     request_free_stock(state);
+    headers_free_stock(state);
+    strings_clear(state);
 #define X(object) Py_CLEAR(state->object);
     EACH_OBJECT(X)
 #undef X

@@ -179,18 +179,6 @@ request_detach(request_object *self)
 
 /* ---- what the attributes are made of ---------------------------------------------------------------------------- */
 
-const vv_field *
-request_field(const request_object *self, vv_span name)
-{
-    const vv_http1_request *req = self->req;
-    for (unsigned i = 0; i < req->field_count; i++) {
-        const vv_field *field = &req->fields[i];
-        if (field->name_len == name.len && vv_equal_nocase(vv_request_span(req, field->name_at, field->name_len), name))
-            return field;
-    }
-    return NULL;
-}
-
 PyObject *
 request_param(request_object *self, size_t index)
 {

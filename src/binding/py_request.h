@@ -11,6 +11,7 @@
 
 #include "binding/py_routes.h"
 #include "binding/py_state.h"
+#include "core/bytes/ascii.h"
 #include "core/server/app.h"
 
 /* What is made on first use and kept: X(slot, attribute, doc). */
@@ -84,6 +85,15 @@ void request_reset(request_object *self);
 PyObject *transport_new(request_object *request);
 
 /* The first field of that name (any case); NULL: none. */
-const vv_field *request_field(const request_object *self, vv_span name);
+static inline const vv_field *
+request_field(const request_object *self, vv_span name)
+{
+    const vv_http1_request *req = self->req;
+    const vv_field *end = req->fields + req->field_count;
+    for (const vv_field *field = req->fields; field < end; field++)
+        if (field->name_len == name.len && vv_equal_nocase(vv_request_span(req, field->name_at, field->name_len), name))
+            return field;
+    return NULL;
+}
 
 #endif

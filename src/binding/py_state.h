@@ -20,7 +20,11 @@
     X(_asyncio_future_blocking) X(args)
 /* clang-format on */
 
-enum { RESPONSE_STOCK = 64, REQUEST_STOCK = 1024 };
+enum { RESPONSE_STOCK = 64, REQUEST_STOCK = 1024, STRING_PAIR_BITS = 8 };
+
+typedef struct string_pair {
+    PyObject *newer, *older; /* owned str, or NULL */
+} string_pair;
 
 typedef struct module_state {
     PyTypeObject *request_type; /* owned, as all below */
@@ -56,6 +60,9 @@ typedef struct module_state {
     struct response_object *responses;
     struct request_object *requests;
     unsigned response_count, request_count;
+    PyObject *spare_headers; /* not referenced: a Headers that ended */
+
+    string_pair strings[1 << STRING_PAIR_BITS]; /* py_strings.h */
 } module_state;
 
 extern PyModuleDef vivace_engine_module;
@@ -88,6 +95,7 @@ int transport_init(PyObject *module, module_state *state);
 
 void request_free_stock(module_state *state);
 void response_free_stock(module_state *state);
+void headers_free_stock(module_state *state);
 
 /* Makes a heap type from its spec, adds it to the module under its name when `public`. NULL with an exception. */
 PyTypeObject *state_add_type(PyObject *module, PyType_Spec *spec, int public);

@@ -57,6 +57,20 @@ class TestHeaders:
         assert headers != {}
         assert repr(headers).startswith("Headers([('Host', 'a'), ")
 
+    def test_like_values_are_not_mistaken_for_each_other(self, serve):
+        """Short values are kept from request to request, by their first and last bytes."""
+        app = Application()
+
+        @app.get("/")
+        def echo(request):
+            return request.headers["X-Value"]
+
+        client = serve(app).client()
+        values = [("begin..." + "x" * n + "-" * (40 - n) + "...the end")[: 10 + n] for n in range(60)]
+        values += [f"begin...{n:06}...the end" for n in range(300)] + ["", "a", "ab", "abc", "abcd", "aba", "abca"]
+        for value in values * 3:
+            assert client.request("/", **{"X-Value": value}).text == value
+
     def test_they_cannot_be_changed_or_made(self, headers):
         with pytest.raises(TypeError):
             headers["a"] = "b"
