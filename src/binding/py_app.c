@@ -260,21 +260,47 @@ make_arguments(const route_plan *plan, request_object *request, PyObject **stack
     return 0;
 }
 
-static PyObject *
-call_handler(const route_plan *plan, request_object *request)
+/* `callable` is the plan's handler or its twin. New reference, or NULL with an exception. */
+static inline PyObject *
+call_as_planned(const route_plan *plan, PyObject *callable, vectorcallfunc call, request_object *request)
 {
     PyObject *stack[PLAN_ARGUMENTS + 1]; /* the first is the callee's to use */
     if (VV_LIKELY(plan->only_request)) {
         stack[1] = (PyObject *)request;
-        return plan->call(plan->handler, stack + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        return call(callable, stack + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     }
     if (make_arguments(plan, request, stack + 1) < 0)
         return NULL;
-    PyObject *result =
-        plan->call(plan->handler, stack + 1, plan->positional | PY_VECTORCALL_ARGUMENTS_OFFSET, plan->kwnames);
+    PyObject *result = call(callable, stack + 1, plan->positional | PY_VECTORCALL_ARGUMENTS_OFFSET, plan->kwnames);
     for (unsigned i = 0; i < plan->arguments; i++)
         Py_DECREF(stack[i + 1]);
     return result;
+}
+
+PyObject *
+app_call_handler(request_object *request)
+{
+    const route_plan *plan = request->plan;
+    return call_as_planned(plan, plan->handler, plan->call, request);
+}
+
+/* Calls an `async def`. 1: `result` is what it returned, or NULL with an exception. 0: it goes on, and will be answered
+ * by itself. */
+static int
+run_coroutine(server_object *self, request_object *request, const route_plan *plan, PyObject **result)
+{
+    first_step *step = &self->selector->step;
+    if (plan->twin == NULL || !self->selector->exact_task) {
+        *result = call_as_planned(plan, plan->handler, plan->call, request);
+        /* A decorator may have made something else of it. */
+        return *result == NULL || !PyCoro_CheckExact(*result) || coroutine_start(self, request, *result, result);
+    }
+    step->request = request;
+    step->coroutine = NULL;
+    step->server = self;
+    *result = call_as_planned(plan, plan->twin, plan->call_twin, request);
+    step->server = NULL;
+    return VV_LIKELY(step->pending == NULL && *result != NULL) || coroutine_end_twin(self, result);
 }
 
 static void
@@ -322,9 +348,10 @@ on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body
         return;
     }
     const route_plan *plan = request->plan = vv_route_data(match->route);
-    PyObject *result = call_handler(plan, request);
-    if (plan->coroutine && result != NULL && PyCoro_CheckExact(result) &&
-        !coroutine_start(self, request, result, &result)) {
+    PyObject *result;
+    if (!plan->coroutine) {
+        result = call_as_planned(plan, plan->handler, plan->call, request);
+    } else if (!run_coroutine(self, request, plan, &result)) {
         request_release(self, request);
         return;
     }

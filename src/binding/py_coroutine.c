@@ -13,15 +13,29 @@
 
 /* ---- the current task ------------------------------------------------------------------------------------------- */
 
+/* A twin runs: its task shows the coroutine that the handler itself would have been. It never runs. */
+static PyObject *
+closed_coroutine(request_object *request)
+{
+    PyObject *coroutine = app_call_handler(request);
+    PyObject *closed = coroutine != NULL ? PyObject_CallMethod(coroutine, "close", NULL) : NULL;
+    if (closed == NULL)
+        Py_CLEAR(coroutine);
+    Py_XDECREF(closed);
+    return coroutine;
+}
+
 /* Somebody asks for the current task in a step without one: from here on there is one. */
 static void
 materialise(selector_object *selector, PyObject *loop)
 {
     first_step step = selector->step;
     selector->step.server = NULL; /* entering the task hashes the loop again */
-    pending_object *pending = step.waited != NULL
-                                  ? (pending_object *)Py_NewRef(step.waited)
-                                  : pending_new(step.server, step.request, step.coroutine, FIRST_RUNNING);
+    PyObject *coroutine = step.coroutine != NULL ? Py_NewRef(step.coroutine) : closed_coroutine(step.request);
+    pending_object *pending = coroutine == NULL     ? NULL
+                              : step.waited != NULL ? (pending_object *)Py_NewRef(step.waited)
+                                                    : pending_new(step.server, step.request, coroutine, FIRST_RUNNING);
+    Py_XDECREF(coroutine);
     if (pending == NULL)
         goto give_up;
     pending->outcome = FIRST_RUNNING;
@@ -199,7 +213,7 @@ coroutine_start(server_object *server, request_object *request, PyObject *corout
         Py_DECREF(coroutine);
         return 0;
     }
-    /* Between two steps all of it is NULL: they do not nest. */
+    /* Steps do not nest. */
     step->request = request;
     step->coroutine = coroutine;
     step->server = server;
@@ -221,6 +235,35 @@ coroutine_start(server_object *server, request_object *request, PyObject *corout
     }
     Py_DECREF(coroutine);
     return ended;
+}
+
+/* A coroutine may not end with a StopIteration (PEP 479). From CPython 3.12 on its own code sees to that. */
+static void
+forbid_stop_iteration(void)
+{
+    PyObject *stop = take_exception();
+    PyErr_SetString(PyExc_RuntimeError, "coroutine raised StopIteration");
+    PyObject *error = take_exception();
+    PyException_SetCause(error, Py_NewRef(stop));
+    PyException_SetContext(error, stop);
+    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+}
+
+int
+coroutine_end_twin(server_object *server, PyObject **value)
+{
+    selector_object *selector = server->selector;
+    pending_object *pending = selector->step.pending;
+    selector->step.pending = NULL;
+    if (*value == NULL && PyErr_ExceptionMatches(PyExc_StopIteration))
+        forbid_stop_iteration();
+    if (pending == NULL)
+        return 1;
+    selector_leave(selector);
+    end_materialised(pending, *value != NULL ? PYGEN_RETURN : PYGEN_ERROR, *value);
+    Py_DECREF(pending);
+    return 0;
 }
 
 void

@@ -91,6 +91,7 @@ plan_free(route_plan *plan)
     if (plan == NULL)
         return;
     Py_XDECREF(plan->handler);
+    Py_XDECREF(plan->twin);
     Py_XDECREF(plan->kwnames);
     Py_XDECREF(plan->route);
     for (unsigned i = 0; i < plan->params; i++)
@@ -170,6 +171,7 @@ routes_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     for (route_plan *plan = self->plans; plan != NULL; plan = plan->next) {
         Py_VISIT(plan->handler);
+        Py_VISIT(plan->twin);
         Py_VISIT(plan->route);
     }
     return 0;
@@ -244,16 +246,23 @@ spans_of(PyObject *names, vv_span *out)
     return 0;
 }
 
+static vectorcallfunc
+vectorcall_of(PyObject *callable)
+{
+    vectorcallfunc call = PyVectorcall_Function(callable);
+    return call != NULL ? call : PyObject_Vectorcall;
+}
+
 static PyObject *
 routes_add(PyObject *object, PyObject *args)
 {
     routes_object *self = (routes_object *)object;
     const char *pattern;
     Py_ssize_t len;
-    PyObject *methods, *handler, *positional, *keywords, *route;
+    PyObject *methods, *handler, *positional, *keywords, *route, *twin = Py_None;
     int coroutine;
-    if (!PyArg_ParseTuple(args, "s#O!OO!O!pO:add", &pattern, &len, &PyTuple_Type, &methods, &handler, &PyTuple_Type,
-                          &positional, &PyTuple_Type, &keywords, &coroutine, &route))
+    if (!PyArg_ParseTuple(args, "s#O!OO!O!pO|O:add", &pattern, &len, &PyTuple_Type, &methods, &handler, &PyTuple_Type,
+                          &positional, &PyTuple_Type, &keywords, &coroutine, &route, &twin))
         return NULL;
     if (self->in_use) {
         PyErr_SetString(PyExc_RuntimeError, "routes cannot be added once the server runs");
@@ -284,9 +293,11 @@ routes_add(PyObject *object, PyObject *args)
     plan->handler = Py_NewRef(handler);
     plan->route = Py_NewRef(route);
     plan->coroutine = (uint8_t)coroutine;
-    plan->call = PyVectorcall_Function(handler);
-    if (plan->call == NULL)
-        plan->call = PyObject_Vectorcall;
+    plan->call = vectorcall_of(handler);
+    if (twin != Py_None) {
+        plan->twin = Py_NewRef(twin);
+        plan->call_twin = vectorcall_of(twin);
+    }
     if (plan_names(plan) < 0 || plan_arguments(plan, positional, keywords) < 0)
         return NULL;
     return placeholders_of(compiled);
@@ -360,8 +371,8 @@ routes_match(PyObject *object, PyObject *args)
 
 static PyMethodDef routes_methods[] = {
     {"add", routes_add, METH_VARARGS,
-     PyDoc_STR("add(pattern, methods, handler, positional, keywords, coroutine, route)\n--\n\nAdds a route; returns "
-               "its placeholders as (name, type) pairs. ValueError says what is wrong.")},
+     PyDoc_STR("add(pattern, methods, handler, positional, keywords, coroutine, route, twin=None)\n--\n\nAdds a route; "
+               "returns its placeholders as (name, type) pairs. ValueError says what is wrong.")},
     {"placeholders", routes_placeholders, METH_O | METH_STATIC,
      PyDoc_STR("placeholders(pattern)\n--\n\nThe (name, type) pairs of a pattern.")},
     {"match", routes_match, METH_VARARGS,

@@ -11,8 +11,10 @@
 enum { PLAN_ARGUMENTS = VV_ROUTER_PARAMS + 1, PLAN_REQUEST = -1 };
 
 typedef struct route_plan {
-    PyObject *handler;                 /* owned */
-    vectorcallfunc call;               /* the handler's own vectorcall; never NULL */
+    PyObject *handler;   /* owned */
+    vectorcallfunc call; /* the handler's own vectorcall; never NULL */
+    PyObject *twin;      /* owned: the handler as a plain function; NULL: it is one, or has none */
+    vectorcallfunc call_twin;
     PyObject *kwnames;                 /* owned tuple of str; NULL: none */
     PyObject *route;                   /* owned: what request.route gives */
     PyObject *names[VV_ROUTER_PARAMS]; /* owned, interned */

@@ -37,6 +37,9 @@ void app_answer(server_object *self, request_object *request, PyObject *result);
 /* An exception that ends the program is under way: 500, and the end of the connection. */
 void app_break_off(request_object *request);
 
+/* Calls the handler of the request's route. New reference, or NULL with an exception. */
+PyObject *app_call_handler(request_object *request);
+
 /* Calls the done callbacks, once. */
 void app_call_callbacks(request_object *request);
 
@@ -52,7 +55,10 @@ void request_release(server_object *self, request_object *request);
  *
  * 1: it has ended, and the request is the caller's to answer. 0: it goes on, and will be answered by itself. */
 int coroutine_start(server_object *self, request_object *request, PyObject *coroutine, PyObject **value);
-/* The same, and answers and releases the request; steals both references. */
+/* A handler's twin has returned `value` (NULL: an exception is set), and raised or asked for the current task. Returns
+ * as coroutine_start() does. */
+int coroutine_end_twin(server_object *self, PyObject **value);
+/* As coroutine_start(), and answers and releases the request; steals both references. */
 void coroutine_drive(server_object *self, request_object *request, PyObject *coroutine);
 /* Runs the next step of all coroutines that have waited for a turn of the loop. */
 void coroutine_take_turns(selector_object *selector);

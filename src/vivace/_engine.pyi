@@ -104,6 +104,7 @@ class Routes:
         keywords: tuple[str, ...],
         coroutine: bool,
         route: Route,
+        twin: Callable[..., Any] | None = None,
     ) -> tuple[tuple[str, str], ...]:
         """Adds a route.
 
@@ -112,6 +113,7 @@ class Routes:
         keywords    path parameters passed by keyword after them (keyword-only ones, or all the rest for **kwargs)
         coroutine   the handler is an `async def`
         route       what `request.route` gives
+        twin        of a coroutine function that awaits nothing: the same as a plain function
 
         Returns the pattern's placeholders as (name, type) pairs, type being "plain", "str", "int", "float", "uuid" or
         "path". Raises ValueError for a malformed pattern, a conflict, or a parameter the pattern does not have.

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from vivace._engine import Routes
 from vivace.signatures import compile_call, describe
 from vivace.spelling import did_you_mean
+from vivace.twins import twin_of
 
 __all__ = ["Route", "Router"]
 
@@ -120,7 +121,9 @@ class Router:
             msg = f'"{pattern}" cannot be named "{name}": "{self._chosen_names[name]}" already is'
             raise ValueError(msg)
         route = Route(pattern, handler, frozenset(allowed), name or describe(handler).rpartition(".")[2], placeholders)
-        self.table.add(pattern, allowed, handler, call.positional, call.keywords, call.coroutine, route)
+        self.table.add(
+            pattern, allowed, handler, call.positional, call.keywords, call.coroutine, route, twin_of(handler)
+        )
         self._routes.append(route)
         if name is not None:
             self._chosen_names[name] = pattern
