@@ -89,7 +89,7 @@ typedef struct vv_match {
 /* Looks a path up.
  *
  *   method   the request's method, as sent. A pattern's route for GET also takes HEAD, unless another route of the
- *            same pattern names HEAD or takes any method.
+ *            same pattern names HEAD.
  *   path     decoded by vv_target_decode() if it had escapes: an escaped slash is VV_TARGET_ESCAPED_SLASH (a NUL
  *            byte) and does not split a segment.
  *   out      route, allow and count are always written.

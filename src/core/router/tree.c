@@ -233,8 +233,8 @@ settle_custom(vv_router *router, vv_endpoint *endpoint)
     return VV_OK;
 }
 
-/* Gives every method its route: the one that names it; else, for all of them, the any-method route; else, for HEAD,
- * the route of GET. Look-ups then index by the method and know nothing of these rules. */
+/* Gives every method its route: the one that names it; else, for HEAD, the one that names GET; else the any-method
+ * route. Look-ups then index by the method and know nothing of these rules. */
 static vv_status
 settle_methods(vv_router *router, vv_endpoint *endpoint)
 {
@@ -254,7 +254,7 @@ settle_methods(vv_router *router, vv_endpoint *endpoint)
                 endpoint->standard[bit] = route;
         }
     }
-    if (endpoint->standard[VV_BIT_HEAD] == NULL)
+    if ((named >> VV_BIT_HEAD & 1) == 0)
         endpoint->standard[VV_BIT_HEAD] = endpoint->standard[VV_BIT_GET];
     endpoint->allow = allow_of(named, endpoint->any != NULL);
     return named >> VV_BIT_CUSTOM ? settle_custom(router, endpoint) : VV_OK;

@@ -77,7 +77,10 @@ head_falls_back_to_get(void **state)
     EXPECT(ROUTER("GET /a", "GET /u/{x}", "POST /p"), {"HEAD", "/a", "/a"}, {"HEAD", "/u/1", "/u/{x} x=1"},
            {"HEAD", "/p", "405 POST OPTIONS"});
     EXPECT(ROUTER("GET /u/{x}", "HEAD /u/{y}"), {"HEAD", "/u/1", "/u/{y} y=1"}, {"GET", "/u/1", "/u/{x} x=1"});
-    EXPECT(ROUTER("GET /u/{x}", "* /u/{y}"), {"HEAD", "/u/1", "/u/{y} y=1"}, {"GET", "/u/1", "/u/{x} x=1"});
+    EXPECT(ROUTER("GET /u/{x}", "* /u/{y}"), {"HEAD", "/u/1", "/u/{x} x=1"}, {"GET", "/u/1", "/u/{x} x=1"},
+           {"PUT", "/u/1", "/u/{y} y=1"});
+    EXPECT(ROUTER("* /u/{y}", "GET /u/{x}", "HEAD /u/{z}"), {"HEAD", "/u/1", "/u/{z} z=1"});
+    EXPECT(ROUTER("* /u/{y}", "POST /u/{x}"), {"HEAD", "/u/1", "/u/{y} y=1"});
     EXPECT(ROUTER("HEAD /a"), {"GET", "/a", "405 HEAD OPTIONS"});
 }
 

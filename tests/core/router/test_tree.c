@@ -183,15 +183,15 @@ naive_better(const naive_route *a, const naive_route *b)
     return 0;
 }
 
-/* 3: names the method; 2: takes any; 1: takes HEAD for GET; 0: not at all. */
+/* 3: names the method; 2: takes HEAD for GET; 1: takes any; 0: not at all. */
 static int
 naive_claim(const naive_route *r, int method)
 {
     if (method >= 0 && r->methods >> method & 1)
         return 3;
     if (r->methods == 0)
-        return 2;
-    return method == 1 && r->methods & 1;
+        return 1;
+    return method == 1 && r->methods & 1 ? 2 : 0;
 }
 
 static const naive_route *
