@@ -91,7 +91,7 @@ module_exec(PyObject *module)
     if (mappings_init(module, state) < 0 || response_init(module, state) < 0 || request_init(module, state) < 0 ||
         routes_init(module, state) < 0 || pending_init(module, state) < 0 || coroutine_init(module, state) < 0 ||
         descriptors_init(module, state) < 0 || selector_init(module, state) < 0 || transport_init(module, state) < 0 ||
-        server_init(module, state) < 0)
+        extensions_init(module, state) < 0 || server_init(module, state) < 0)
         return -1;
     if (PyModule_AddStringConstant(module, "ISA", vv_isa_name(vv_isa_chosen())) < 0)
         return -1;
@@ -107,8 +107,8 @@ module_exec(PyObject *module)
 /* clang-format off */
 #define EACH_OBJECT(X) \
     X(request_type) X(response_type) X(headers_type) X(multidict_type) X(routes_type) X(server_type) \
-    X(selector_type) X(selector_map_type) X(loop_base_type) X(pending_type) X(transport_type) X(version_10) \
-    X(version_11) X(scheme_http) X(json_encode) X(json_decode) X(json_error) X(not_found) X(task_type) \
+    X(selector_type) X(selector_map_type) X(loop_base_type) X(pending_type) X(transport_type) X(kept_property_type) \
+    X(version_10) X(version_11) X(scheme_http) X(json_encode) X(json_decode) X(json_error) X(not_found) X(task_type) \
     X(enter_task) X(leave_task) X(cancelled_error) X(selector_key) X(namespace_type) X(uuid_type) \
     X(task_keywords)
 /* clang-format on */
@@ -155,6 +155,12 @@ module_free(void *module)
     module_clear(module);
 }
 
+static PyMethodDef module_methods[] = {
+    {"new_request_type", extensions_new_type, METH_NOARGS,
+     PyDoc_STR("new_request_type()\n--\n\nMakes a subtype of Request, whose attributes are for the caller to set.")},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
 #ifdef Py_mod_multiple_interpreters
@@ -168,6 +174,7 @@ PyModuleDef vivace_engine_module = {
     .m_name = "vivace._engine",
     .m_doc = PyDoc_STR("The engine of vivace, written in C."),
     .m_size = sizeof(module_state),
+    .m_methods = module_methods,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

@@ -41,6 +41,15 @@ request_reset(request_object *self)
     self->conn = NULL;
 }
 
+/* All types of requests are laid out alike. An object owns a reference to its type. */
+static void
+retype(request_object *self, PyTypeObject *type)
+{
+    PyTypeObject *before = Py_TYPE(self);
+    Py_SET_TYPE(self, (PyTypeObject *)Py_NewRef(type));
+    Py_DECREF(before);
+}
+
 request_object *
 request_new(server_object *server)
 {
@@ -51,8 +60,10 @@ request_new(server_object *server)
         state->request_count--;
         self->memory = NULL;
         state_revive((PyObject *)self);
+        if (VV_UNLIKELY(server->request_type != state->request_type))
+            retype(self, server->request_type);
     } else {
-        self = PyObject_GC_New(request_object, state->request_type);
+        self = PyObject_GC_New(request_object, server->request_type);
         if (self == NULL)
             return NULL;
         memset((char *)self + sizeof(PyObject), 0, sizeof *self - sizeof(PyObject));
@@ -71,7 +82,9 @@ request_dealloc(PyObject *object)
     server_object *server = self->server;
     self->server = NULL;
     module_state *state = server != NULL ? server->state : NULL;
-    if (state != NULL && state->request_type == type && state->request_count < REQUEST_STOCK) {
+    if (state != NULL && state->request_type != NULL && state->request_count < REQUEST_STOCK) {
+        if (VV_UNLIKELY(type != state->request_type))
+            retype(self, state->request_type);
         self->memory = state->requests;
         state->requests = self;
         state->request_count++;
@@ -553,6 +566,19 @@ get_extra(PyObject *object, void *closure)
         state != NULL ? PyObject_GetAttr(state, ((request_object *)object)->server->state->name___dict__) : NULL;
     Py_XDECREF(state);
     return extra;
+}
+
+PyObject *
+request_extensions(request_object *self)
+{
+    if ((self->cached >> SLOT_EXTENSIONS & 1) == 0) {
+        self->cache[SLOT_EXTENSIONS] = PyDict_New();
+        if (self->cache[SLOT_EXTENSIONS] == NULL)
+            return NULL;
+        self->cached |= 1u << SLOT_EXTENSIONS;
+        track(self);
+    }
+    return self->cache[SLOT_EXTENSIONS];
 }
 
 static PyObject *

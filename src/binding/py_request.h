@@ -38,6 +38,7 @@ typedef enum request_slot {
     REQUEST_TABLE(X)
 #undef X
         SLOT_CALLBACKS,
+    SLOT_EXTENSIONS,
     SLOT_COUNT,
 } request_slot;
 
@@ -77,6 +78,9 @@ int request_detach(request_object *self);
 
 /* The value of path parameter `index`, converted. New reference, or NULL with an exception. */
 PyObject *request_param(request_object *self, size_t index);
+
+/* The dict of what the application's own properties have given (py_extensions.c). Borrowed; NULL with MemoryError. */
+PyObject *request_extensions(request_object *self);
 
 /* Forgets everything, for the next request. Only when the caller holds the only reference. */
 void request_reset(request_object *self);

@@ -81,6 +81,24 @@ open_server(server_object *self, const vv_limits *limits)
     return 0;
 }
 
+/* app._request_type: Request, or what new_request_type() has made of it. */
+static int
+take_request_type(server_object *self)
+{
+    PyTypeObject *base = self->state->request_type;
+    PyObject *type = PyObject_GetAttr(self->app, self->state->name__request_type);
+    if (type == NULL)
+        return -1;
+    if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, base) ||
+        ((PyTypeObject *)type)->tp_basicsize != base->tp_basicsize) {
+        PyErr_Format(PyExc_TypeError, "_request_type is no type of requests: %R", type);
+        Py_DECREF(type);
+        return -1;
+    }
+    self->request_type = (PyTypeObject *)type;
+    return 0;
+}
+
 static PyObject *
 server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -105,7 +123,7 @@ server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->routes = (routes_object *)Py_NewRef(routes);
     self->on_exception = PyObject_GetAttr(app, state->name__handle_exception);
     self->on_refused = self->on_exception != NULL ? PyObject_GetAttr(app, state->name__refused) : NULL;
-    if (self->on_refused == NULL || open_server(self, &limits) < 0)
+    if (self->on_refused == NULL || take_request_type(self) < 0 || open_server(self, &limits) < 0)
         Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -148,10 +166,13 @@ server_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->selector);
     Py_VISIT(self->app);
     Py_VISIT(self->routes);
+    Py_VISIT(self->request_type);
     Py_VISIT(self->on_exception);
     Py_VISIT(self->on_refused);
-    if (self->request != NULL)
-        Py_VISIT(self); /* it is not tracked, and ours alone: what it holds is held by us */
+    if (self->request != NULL) { /* it is not tracked, and ours alone: what it holds is held by us */
+        Py_VISIT(self);
+        Py_VISIT(Py_TYPE(self->request));
+    }
     return 0;
 }
 
@@ -165,6 +186,7 @@ server_clear(PyObject *object)
     Py_CLEAR(self->on_refused);
     Py_CLEAR(self->app);
     Py_CLEAR(self->routes);
+    Py_CLEAR(self->request_type);
     Py_CLEAR(self->selector);
     return 0;
 }

@@ -18,6 +18,7 @@ typedef struct server_object {
     selector_object *selector;  /* owned */
     PyObject *app;              /* owned */
     routes_object *routes;      /* owned */
+    PyTypeObject *request_type; /* owned: Request, or the application's own subtype */
     PyObject *on_exception;     /* owned: app._handle_exception */
     PyObject *on_refused;       /* owned: app._refused */
     vv_server *server;          /* owned; NULL once closed */

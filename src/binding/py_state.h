@@ -15,7 +15,7 @@
 #define NAME_TABLE(X) \
     X(text) X(code) X(body) X(json) X(mime_type) X(encoding) X(headers) X(cookies) X(status) X(loop) \
     X(context) X(eager_start) X(cancel) X(_ready) X(_selector) X(_scheduled) \
-    X(_stopping) X(_handle_exception) X(_wants_not_found) X(_refused) X(fileobj) X(fd) \
+    X(_stopping) X(_handle_exception) X(_wants_not_found) X(_refused) X(_request_type) X(fileobj) X(fd) \
     X(get_task_factory) X(create_task) X(__dict__) \
     X(_asyncio_future_blocking) X(args)
 /* clang-format on */
@@ -38,6 +38,7 @@ typedef struct module_state {
     PyTypeObject *loop_base_type;
     PyTypeObject *pending_type;
     PyTypeObject *transport_type;
+    PyTypeObject *kept_property_type;
 
 #define X(name) PyObject *name_##name;
     NAME_TABLE(X)
@@ -92,6 +93,10 @@ int selector_init(PyObject *module, module_state *state);
 int pending_init(PyObject *module, module_state *state);
 int coroutine_init(PyObject *module, module_state *state);
 int transport_init(PyObject *module, module_state *state);
+int extensions_init(PyObject *module, module_state *state);
+
+/* new_request_type() of the module: a subtype of Request, to be filled with an application's extensions. */
+PyObject *extensions_new_type(PyObject *module, PyObject *unused);
 
 void request_free_stock(module_state *state);
 void response_free_stock(module_state *state);

@@ -6,7 +6,7 @@ Users meet `Request`, `Response` and the multi-mappings; the rest serves `vivace
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.cookies import SimpleCookie
-from typing import Any, Self, final
+from typing import Any, Self, final, overload
 
 from vivace.app import Application
 from vivace.routing import Route
@@ -202,6 +202,19 @@ class Response:
         httponly: bool = False,
         samesite: str | None = None,
     ) -> None: ...
+
+def new_request_type() -> type[Request]:
+    """Makes a subtype of Request, whose attributes are for the caller to set. An application has one."""
+
+@final
+class KeptProperty:
+    """An attribute of requests that is made on first use, by `function(request)`, and kept."""
+
+    def __init__(self, function: Callable[[Any], Any], name: str, /) -> None: ...
+    @overload
+    def __get__(self, instance: None, owner: type | None = None, /) -> Self: ...
+    @overload
+    def __get__(self, instance: Request, owner: type | None = None, /) -> Any: ...
 
 @final
 class Request:

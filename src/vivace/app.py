@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from vivace import serving, settings
 from vivace._engine import Request
 from vivace.exceptions import RouteNotFoundException
+from vivace.extensions import RequestExtensions
 from vivace.failures import ErrorHandler, ErrorHandlers
 from vivace.lifespan import Hook, Lifespan
 from vivace.logs import RefusalLog
@@ -21,6 +22,7 @@ __all__ = ["Application"]
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
 ErrorHandlerT = TypeVar("ErrorHandlerT", bound=ErrorHandler)
+ExtensionT = TypeVar("ExtensionT", bound=Callable[..., Any])
 HookT = TypeVar("HookT", bound=Hook)
 
 importing: ContextVar[bool] = ContextVar("importing", default=False)
@@ -69,6 +71,7 @@ class Application:
         self.refusals = RefusalLog()
         self.run_arguments: dict[str, Any] = {}
         self._failures = ErrorHandlers()
+        self._extensions = RequestExtensions()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flush: asyncio.TimerHandle | None = None
 
@@ -165,6 +168,31 @@ class Application:
             return handler
 
         return register
+
+    # Requests
+
+    def extend_request(
+        self,
+        function: ExtensionT,
+        name: str | None = None,
+        property: bool = False,
+    ) -> ExtensionT:
+        """Add a method or a property to this application's requests; the function is returned as it was.
+
+        function  takes the request first, and whatever else the method takes; it may be async, if it is a method
+        name      the attribute's; the function's own when left out
+        property  True: an attribute, made by `function(request)` on first use and then kept for the request's life
+
+        ValueError, in one line that says what to do, for a name that requests have already or a function that does
+        not fit; RuntimeError once the application is served.
+
+            def user(request):
+                return find_user(request.cookies["session"])
+
+            app.extend_request(user, property=True)      # request.user
+        """
+        self._extensions.add(function, name, property=property)
+        return function
 
     # Life
 
@@ -287,6 +315,11 @@ class Application:
     def _wants_not_found(self) -> bool:
         """Whether an error handler answers for paths that have no route."""
         return self._failures.find(RouteNotFoundException) is not None
+
+    @property
+    def _request_type(self) -> type[Request]:
+        """The type of this application's requests."""
+        return self._extensions.use()
 
     def _refused(self, reason: str, code: int, remote: str | None) -> None:
         """Hear of a request that the engine refused without asking the application."""
