@@ -1,5 +1,7 @@
 #include "binding/py_server.h"
 
+#include "core/server/access_log.h"
+
 static int
 limit_value(PyObject *value, const char *name, double scale, double most, double *out)
 {
@@ -146,6 +148,8 @@ shut(server_object *self)
     vv_server *server = self->server;
     leave_selector(self);
     self->server = NULL;
+    vv_server_abort(server);
+    self->access_lost = vv_server_end_access_log(server);
     vv_server_free(server);
     Py_CLEAR(self->request); /* it holds us */
     Py_DECREF(self);
@@ -169,6 +173,7 @@ server_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->request_type);
     Py_VISIT(self->on_exception);
     Py_VISIT(self->on_refused);
+    Py_VISIT(self->on_access);
     if (self->request != NULL) { /* it is not tracked, and ours alone: what it holds is held by us */
         Py_VISIT(self);
         Py_VISIT(Py_TYPE(self->request));
@@ -184,6 +189,7 @@ server_clear(PyObject *object)
     Py_CLEAR(self->request);
     Py_CLEAR(self->on_exception);
     Py_CLEAR(self->on_refused);
+    Py_CLEAR(self->on_access);
     Py_CLEAR(self->app);
     Py_CLEAR(self->routes);
     Py_CLEAR(self->request_type);
@@ -287,9 +293,17 @@ get_requests(PyObject *object, void *closure)
     return PyLong_FromUnsignedLongLong(server != NULL ? vv_server_requests(server) : 0);
 }
 
+static PyObject *
+get_access_lost(PyObject *object, void *closure)
+{
+    return PyLong_FromUnsignedLongLong(((server_object *)object)->access_lost);
+}
+
 static PyGetSetDef server_getset[] = {
     {"connections", get_connections, NULL, PyDoc_STR("Open connections."), NULL},
     {"requests", get_requests, NULL, PyDoc_STR("Requests handed to the application so far."), NULL},
+    {"access_lost", get_access_lost, NULL,
+     PyDoc_STR("Lines of the access log that could not be written; known once the server is closed."), NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -297,6 +311,9 @@ static PyMethodDef server_methods[] = {
     {"listen", (PyCFunction)(void (*)(void))server_listen, METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR("listen(fd, *, shared=False)\n--\n\nAccepts on a bound, listening, non-blocking socket, which stays the "
                "caller's. shared: other processes wait on it too.")},
+    {"log_access", (PyCFunction)(void (*)(void))server_log_access, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("log_access(format, *, fd=2, path=None, color=False, worker=0, take=None)\n--\n\nWrites a line for "
+               "every answer. Before listen().")},
     {"stop_listening", server_stop_listening, METH_NOARGS, PyDoc_STR("stop_listening()\n--\n\nAccepts no more.")},
     {"drain", server_drain, METH_NOARGS,
      PyDoc_STR("drain()\n--\n\nCloses idle connections now, the others when the requests in flight are answered.")},

@@ -21,6 +21,8 @@ typedef struct server_object {
     PyTypeObject *request_type; /* owned: Request, or the application's own subtype */
     PyObject *on_exception;     /* owned: app._handle_exception */
     PyObject *on_refused;       /* owned: app._refused */
+    PyObject *on_access;        /* owned: takes the lines of the access log; NULL: they go to a descriptor or file */
+    uint64_t access_lost;       /* lines of it that could not be written, known once closed */
     vv_server *server;          /* owned; NULL once closed */
     request_object *request;    /* owned; the one that is recycled from request to request; may be NULL */
     struct server_object *next; /* owned by the selector, whose list it is */
@@ -31,6 +33,9 @@ void server_close_all(selector_object *selector);
 
 /* py_app.c */
 vv_app app_table(server_object *self, int wants_unrouted);
+
+/* py_access.c: Server.log_access(). */
+PyObject *server_log_access(PyObject *self, PyObject *args, PyObject *kwargs);
 
 /* Answers with what a handler returned; steals the reference to `result`, which may be NULL (an exception is set). */
 void app_answer(server_object *self, request_object *request, PyObject *result);

@@ -72,6 +72,27 @@ class Server:
     ) -> None: ...
     def listen(self, fd: int) -> None:
         """Accepts on a bound, listening, non-blocking socket (borrowed; the caller keeps it open)."""
+    def log_access(
+        self,
+        format: str,
+        *,
+        fd: int = 2,
+        path: str = ...,
+        color: bool = False,
+        worker: int = 0,
+        take: Callable[[bytes], None] = ...,
+    ) -> None:
+        """Logs every answer, and what is refused. Before `listen`.
+
+        format  "short", "common", "combined" or "json"
+        fd      where lines go, if no path and no take is given; it must stay open
+        path    a file to append to; when it is moved away, a new one is made
+        color   of the status, in short lines
+        worker  this process's number, from 1; 0: there is only one
+        take    called with all lines of a turn of the loop, instead of writing them
+
+        ValueError for an unknown format, OSError for what cannot be written to.
+        """
     def stop_listening(self) -> None:
         """Accepts no more; the sockets stay open (they belong to the caller)."""
     def drain(self) -> None:
@@ -89,6 +110,9 @@ class Server:
     @property
     def requests(self) -> int:
         """Requests handed to the application so far."""
+    @property
+    def access_lost(self) -> int:
+        """Lines of the access log that could not be written; known once the server is closed."""
 
 @final
 class Routes:

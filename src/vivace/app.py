@@ -234,6 +234,9 @@ class Application:
         fd: int | None = None,
         backlog: int | None = None,
         access_log: bool | None = None,
+        access_log_format: str | None = None,
+        access_log_file: str | None = None,
+        log_format: str | None = None,
         log_level: str | None = None,
         **limits: float | str,
     ) -> None:
@@ -247,12 +250,14 @@ class Application:
         bind        "HOST:PORT", "unix:PATH" or "fd://N", or a list of these, instead of host and port
         uds, fd     a Unix socket's path, or an inherited descriptor, instead of host and port
         backlog     connections that wait to be accepted (2048)
-        log_level   "critical", "error", "warning", "info" or "debug"
+        access_log  log every request, on stderr or in `access_log_file`; `access_log_format` is "short" (the default
+                    on a terminal), "combined" (elsewhere), "common" or "json"
+        log_level   "critical", "error", "warning", "info" or "debug"; log_format: "text" or "json"
         limits      as for `Application`, and above them
 
         Returns when stopped as asked. SystemExit with 3 when it could not start (one line on stderr says why), 5
         when the deadline cut connections. ValueError and TypeError for settings that are none, NotImplementedError
-        for those that are not available yet: `reload`, `access_log` and more than one worker.
+        for those that are not available yet: `reload` and more than one worker.
 
             app.run(port=8000, timeout_keep_alive=30)
         """
@@ -269,6 +274,9 @@ class Application:
             "fd": fd,
             "backlog": backlog,
             "access_log": access_log,
+            "access_log_format": access_log_format,
+            "access_log_file": access_log_file,
+            "log_format": log_format,
             "log_level": log_level,
             **limits,
         }

@@ -1,42 +1,111 @@
-"""Logging: Python's own, on the loggers "vivace" and "vivace.error"."""
+"""Logging: Python's own, on the loggers "vivace", "vivace.error" and "vivace.access"."""
 
+import json
 import logging
+import os
 import sys
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["LEVELS", "RefusalLog", "install"]
+__all__ = ["FORMATS", "LEVELS", "RefusalLog", "install", "wants_color"]
 
 LEVELS = ("critical", "error", "warning", "info", "debug")
+FORMATS = ("text", "json")
 
 
-def install(level: str | None = None) -> None:
+def install(level: str | None = None, form: str | None = None) -> None:
     """Make what vivace logs visible: on stderr, from INFO on, unless the program has set logging up itself.
 
     level   one of LEVELS; None keeps what the program chose
+    form    one of FORMATS, the first when left out
+
+    Handlers that the program has given to one of the loggers, or to the root, take the place of ours, whenever they
+    come: no line appears twice.
     """
     logger = logging.getLogger("vivace")
     if level is not None:
         logger.setLevel(level.upper())
     elif logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
+    ours = [handler for handler in logger.handlers if isinstance(handler, _StderrHandler)]
     if not logger.handlers and not logging.getLogger().handlers:
-        handler = _StderrHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
+        ours = [_StderrHandler()]
+        logger.addHandler(ours[0])
+    for handler in ours:
+        handler.setFormatter(_Json() if form == "json" else _Text())
+
+
+def wants_color(*, on_terminal: bool) -> bool:
+    """Whether to write colours: on a terminal, unless NO_COLOR says no, or FORCE_COLOR yes (no-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return on_terminal and os.environ.get("TERM") != "dumb"
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what `sys.stderr` is now, not to what it was when logging was set up."""
+    """Writes to what `sys.stderr` is now, and only what no handler of the program's own takes."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+        self.addFilter(self._is_unseen)
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stderr
+
+    def _is_unseen(self, record: logging.LogRecord) -> bool:
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None:
+            if any(handler is not self for handler in logger.handlers):
+                return False
+            logger = logger.parent if logger.propagate else None
+        return True
+
+
+class _Text(logging.Formatter):
+    """`12:03:11 INFO  message`, with the date and without colours where no person is watching."""
+
+    LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}  # noqa: RUF012 - read only
+    COLORS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}  # noqa: RUF012 - read only
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record; a traceback follows on lines of its own."""
+        on_terminal = _is_terminal(sys.stderr)
+        when = time.strftime("%H:%M:%S" if on_terminal else "%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        level = f"{self.LEVELS.get(record.levelname, record.levelname):<5}"
+        color = self.COLORS.get(record.levelname)
+        if color and wants_color(on_terminal=on_terminal):
+            level = f"\033[{color}m{level}\033[0m"
+        return f"{when} {level} {super().format(record)}"
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line, with the keys of the access log: ts, level, event, and logger, message, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record on one line."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "ts": f"{when}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "event": "log",
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):  # no stream, or a closed one
+        return False
 
 
 @dataclass(slots=True)

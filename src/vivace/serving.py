@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Self
 
 from vivace import _engine, logs
+from vivace.access import AccessLog
 from vivace.lifespan import ShutdownError
 from vivace.loop import EngineLoop, new_event_loop, uvloop_factory
 from vivace.settings import LIMITS, Settings
@@ -66,6 +67,7 @@ async def running(
     limits: Mapping[str, int | float] | None = None,
     graceful: float | None = None,
     io: str = "auto",
+    access_log: AccessLog | None = None,
 ) -> AsyncIterator[Running]:
     """Serve on the running loop for as long as the context lasts.
 
@@ -74,6 +76,7 @@ async def running(
     limits     what the engine's server takes; the application's own when left out
     graceful   seconds that requests in flight have at the end, then their connections are cut; 0: at once
     io         the engine's back-end, on a loop that is not an EngineLoop
+    access_log how every request is logged; None: not at all
 
         with closing(open_listeners([Tcp("127.0.0.1", 0)])[0]) as listener:
             async with running(app, [listener]):
@@ -88,6 +91,8 @@ async def running(
             server = _engine.Server(selector, app, app.router.table, **arguments)
             served = Running(server, selector.io)
             try:
+                if access_log is not None:
+                    access_log.begin(server)
                 for listener in listeners:
                     server.listen(listener.socket.fileno())
                 yield served
@@ -97,6 +102,7 @@ async def running(
                 raise
             served.cut = await _stop(server, deadline if graceful is None else graceful)
             server.close()
+            AccessLog.end(server)
             app.refusals.flush()
 
 
@@ -106,10 +112,12 @@ def serve(app: "Application", settings: Settings) -> ExitStatus:
     Prints one line on stderr when it is ready, one when it cannot start. In a thread that is not the main one no
     signal is caught.
     """
-    logs.install(settings.log_level)
+    logs.install(settings.log_level, settings.log_format)
     app.debug = settings.debug
     listeners: list[Listener] = []
     try:
+        if settings.access_log is not None:
+            settings.access_log.check()
         listeners = open_listeners(settings.places, settings.backlog)
         loop = _new_loop(app, settings)
     except (OSError, ValueError, ModuleNotFoundError) as error:
@@ -145,7 +153,12 @@ async def _serve(app: "Application", listeners: Sequence[Listener], settings: Se
     with _Signals() as signals:
         try:
             async with running(
-                app, listeners, limits=settings.limits, graceful=settings.timeout_graceful, io=settings.io
+                app,
+                listeners,
+                limits=settings.limits,
+                graceful=settings.timeout_graceful,
+                io=settings.io,
+                access_log=settings.access_log,
             ) as served:
                 _announce(listeners, served, settings)
                 await signals.stopped()

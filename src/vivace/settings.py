@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vivace import sockets
-from vivace.logs import LEVELS
+from vivace.access import FORMATS as ACCESS_FORMATS
+from vivace.access import AccessLog
+from vivace.logs import FORMATS, LEVELS
 from vivace.spelling import did_you_mean
 
 __all__ = ["ALL", "LATER", "LIMITS", "SERVING", "Setting", "Settings", "checked", "resolve"]
@@ -190,6 +192,16 @@ SERVING = _by_name(
     Setting("loop", _choice("auto", "asyncio", "uvloop"), "auto", "NAME", "Event loop: auto, asyncio or uvloop."),
     Setting("io", _choice("auto", "epoll", "uring"), "auto", "NAME", "System interface: auto, epoll or uring."),
     Setting("log_level", _choice(*LEVELS), None, "LEVEL", "Least level that is logged: " + ", ".join(LEVELS) + "."),
+    Setting("log_format", _choice(*FORMATS), "text", "NAME", "Form of log lines: " + ", ".join(FORMATS) + "."),
+    Setting("access_log", _flag, False, "", "Log every request."),
+    Setting(
+        "access_log_format",
+        _choice(*ACCESS_FORMATS),
+        None,
+        "NAME",
+        "Form of its lines: short (as on a terminal), common, combined (as elsewhere) or json.",
+    ),
+    Setting("access_log_file", _text, None, "PATH", "File for them instead of stderr; followed when it is moved."),
     Setting("debug", _flag, False, "", "Show tracebacks to clients."),
 )
 """How and where to serve."""
@@ -197,7 +209,6 @@ SERVING = _by_name(
 LATER = _by_name(
     Setting("workers", _count(1024), 1, "N", ""),
     Setting("reload", _flag, False, "", ""),
-    Setting("access_log", _flag, False, "", ""),
 )
 """What a coming version will do: the names are known, so that asking for it gets a clear answer."""
 
@@ -214,6 +225,8 @@ class Settings:
     loop: str
     io: str
     log_level: str | None
+    log_format: str
+    access_log: AccessLog | None
     debug: bool
     timeout_graceful: float  # seconds
     limits: dict[str, int | float] = field(default_factory=dict)  # what the engine's server takes
@@ -252,6 +265,8 @@ def resolve(layers: Iterable[Values], own: Values, environ: Mapping[str, str] = 
         loop=value["loop"],
         io=value["io"],
         log_level=value["log_level"],
+        log_format=value["log_format"],
+        access_log=_access_log(value),
         debug=value["debug"],
         timeout_graceful=value["timeout_graceful"],
         limits={name: value[name] for name in LIMITS if name != "timeout_graceful"},
@@ -266,11 +281,18 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def _access_log(value: Values) -> AccessLog | None:
+    if not value["access_log"]:
+        return None
+    form = value["access_log_format"] or ("json" if value["log_format"] == "json" else None)
+    return AccessLog(form, value["access_log_file"])
+
+
 def _refuse_later(value: Values) -> None:
     if value["workers"] > 1:
         msg = "workers: more than one is not available yet; run with one worker"
         raise NotImplementedError(msg)
-    for name in ("reload", "access_log"):
+    for name in ("reload",):
         if value[name]:
             msg = f"{name} is not available yet; run without it"
             raise NotImplementedError(msg)

@@ -66,14 +66,18 @@ has_no_content(unsigned status)
     return status < 200 || status == 204 || status == 304;
 }
 
+size_t
+vv_writer_body_len(const vv_reply *reply, unsigned how)
+{
+    return has_no_content(reply->status) || (how & VV_WRITE_HEAD_ONLY) != 0 ? 0 : reply->body.len;
+}
+
 vv_status
 vv_writer_write_any(const vv_writer *writer, vv_buffer *out, const vv_reply *reply, unsigned how)
 {
     vv_span type = reply->media == VV_MEDIA_OTHER ? reply->media_type : vv_span_text(media_texts[reply->media]);
-    vv_span body = reply->body;
     int no_content = has_no_content(reply->status);
-    if (no_content || (how & VV_WRITE_HEAD_ONLY) != 0)
-        body.len = 0;
+    vv_span body = vv_span_of(reply->body.at, vv_writer_body_len(reply, how));
 
     /* 256: status line with the longest reason, Date, Connection, the names of the lengths and types. */
     if (vv_buffer_reserve(out, 256 + type.len + reply->fields.len + body.len) != VV_OK)

@@ -53,6 +53,9 @@ typedef struct vv_writer {
 /* Brings the date to `unix_seconds`; costs nothing within the same second. Call once before the first write. */
 void vv_writer_tick(vv_writer *writer, int64_t unix_seconds);
 
+/* How many bytes of the reply's body are sent. */
+size_t vv_writer_body_len(const vv_reply *reply, unsigned how);
+
 /* Appends the answer to `out`: the general half. See vv_writer_write(). */
 VV_NODISCARD vv_status vv_writer_write_any(const vv_writer *writer, vv_buffer *out, const vv_reply *reply,
                                            unsigned how);

@@ -113,5 +113,7 @@ int64_t vv_loop_unix_seconds(const vv_loop *loop); /* of the world */
 
 /* The monotonic clock, asked now. */
 int64_t vv_loop_clock_ns(void);
+/* The clock of the world, asked now: nanoseconds since 1970. */
+int64_t vv_loop_unix_ns(void);
 
 #endif

@@ -19,6 +19,7 @@
 #include "core/http1/parse.h"
 #include "core/io/loop.h"
 #include "core/io/wheel.h"
+#include "core/server/access_log.h"
 #include "core/server/app.h"
 #include "core/server/server.h"
 
@@ -44,6 +45,9 @@ enum {
     VV_CONN_CONTINUE_DUE = 1 << 4, /* "100 Continue" waits for the answers before it                         */
 };
 
+/* Beside VV_WRITE_... in a `how` of conn.c and exchange.c: the answer's line of the access log is due. */
+enum { VV_HOW_LOGGED = 1 << 7 };
+
 /* What the timer of a connection stands for. */
 typedef enum vv_conn_timing {
     VV_TIMING_NONE,
@@ -62,6 +66,7 @@ typedef struct vv_intake {
     size_t body_at;   /* chunked: where the decoded body begins; 0: not in one */
     size_t body_len;  /* chunked: decoded so far                               */
     size_t raw_at;    /* chunked: where what is not decoded yet begins         */
+    int64_t head_ns;  /* when the head that a body is awaited for was complete; 0: unknown or not logged */
     vv_chunked decoder;
 } vv_intake;
 
@@ -98,6 +103,7 @@ struct vv_exchange {
     vv_conn *conn;      /* borrowed */
     vv_exchange *next;  /* in conn->first, conn->leaving, or the server's stock */
     void *owner;        /* the app's */
+    vv_access *access;  /* owned; what its line of the access log needs; NULL: it gets none */
     vv_buffer *ready;   /* owned; the answer while it waits; NULL: none */
     uint64_t leaves_at; /* conn->sent by which it has left */
     uint8_t state;      /* vv_exchange_state */
@@ -123,10 +129,11 @@ struct vv_server {
     vv_field *fields;             /* of the request being parsed; owned */
     uint8_t *path;                /* room for a decoded path; owned */
     struct vv_acceptor *acceptor; /* owned; a list */
+    vv_access_log *access;        /* owned; NULL: nothing is logged */
     size_t connections;
     size_t spares, spare_exchanges;
     uint64_t requests;
-    uint8_t how;         /* VV_WRITE_CLOSE while draining */
+    uint8_t how;         /* VV_WRITE_CLOSE while draining, VV_HOW_LOGGED */
     uint8_t starved;     /* accepting waits: no descriptors, or limit_connections */
     int64_t retry_at_ms; /* accepting is tried again */
     vv_match match;      /* of the request being served */

@@ -14,10 +14,11 @@
 
 /* What the parse loop found at the end of its input. */
 typedef struct rest {
-    size_t used;    /* bytes that are done with                                       */
-    size_t seen;    /* of the others, known to hold no complete head                  */
-    size_t need;    /* of the others, how many make the next request; 0: not known    */
-    size_t body_at; /* a chunked body begins there, counted from `used`; 0: none does */
+    size_t used;     /* bytes that are done with                                       */
+    size_t seen;     /* of the others, known to hold no complete head                  */
+    size_t need;     /* of the others, how many make the next request; 0: not known    */
+    size_t body_at;  /* a chunked body begins there, counted from `used`; 0: none does */
+    int64_t head_ns; /* when the head whose body is awaited was complete; 0: not logged */
 } rest;
 
 /* ---- one request ------------------------------------------------------------------------------------------------ */
@@ -95,20 +96,42 @@ refuse(vv_conn *conn, vv_status why, unsigned how)
 {
     int code = vv_status_answer(why);
     vv_server *server = conn->server;
+    if ((server->how & VV_HOW_LOGGED) != 0)
+        vv_access_refused(conn, why);
     if (server->app.on_refused != NULL)
         server->app.on_refused(server->app.self, conn, why, code);
-    if (conn->phase == VV_CONN_CLOSED)
-        return;
-    vv_conn_last(conn);
-    conn->flags |= VV_CONN_LINGERS;
-    conn->how = (uint8_t)((how & VV_WRITE_HEAD_ONLY) | VV_WRITE_CLOSE);
+    conn->how = (uint8_t)((how & VV_WRITE_HEAD_ONLY) | (server->how & VV_HOW_LOGGED) | VV_WRITE_CLOSE);
+    if (conn->phase != VV_CONN_CLOSED) {
+        vv_conn_last(conn);
+        conn->flags |= VV_CONN_LINGERS;
+    }
     vv_conn_reply_status(conn, code);
+}
+
+/* Refuses what has no request yet: `bytes` is what has come of it. */
+static void
+refuse_raw(vv_conn *conn, vv_status why, vv_span bytes)
+{
+    if ((conn->server->how & VV_HOW_LOGGED) != 0)
+        vv_access_begin_raw(conn, bytes);
+    refuse(conn, why, 0);
 }
 
 void
 vv_conn_refuse(vv_conn *conn, vv_status why)
 {
-    refuse(conn, why, 0);
+    vv_server *server = conn->server;
+    vv_http1_request req;
+    vv_span bytes = {.len = 0};
+    if (conn->in != NULL)
+        bytes = vv_span_of(vv_buffer_front(conn->in->bytes), vv_buffer_len(conn->in->bytes));
+    if ((server->how & VV_HOW_LOGGED) != 0 && conn->in != NULL && (conn->in->need > 0 || conn->in->body_at > 0) &&
+        vv_http1_parse_request(bytes, 0, &server->head_limits, server->fields, &req) == VV_OK) {
+        vv_access_begin(conn, &req); /* its head is known: the body is what is wrong */
+        refuse(conn, why, 0);
+    } else {
+        refuse_raw(conn, why, bytes);
+    }
 }
 
 /* One complete request. */
@@ -117,8 +140,12 @@ serve_one(vv_conn *conn, const vv_http1_request *req, vv_span body)
 {
     vv_server *server = conn->server;
     conn->how = (uint8_t)how_to_answer(server, req);
-    if ((conn->how & VV_WRITE_CLOSE) != 0)
-        vv_conn_last(conn);
+    if (VV_UNLIKELY(conn->how != 0)) {
+        if ((conn->how & VV_WRITE_CLOSE) != 0)
+            vv_conn_last(conn);
+        if ((conn->how & VV_HOW_LOGGED) != 0)
+            vv_access_begin(conn, req);
+    }
     server->requests++;
 
     vv_span path;
@@ -157,6 +184,8 @@ await_body(vv_conn *conn, const vv_http1_request *req, size_t available, rest *l
         left->body_at = req->used;
     else
         left->need = req->used + req->content_length;
+    if ((conn->server->how & VV_HOW_LOGGED) != 0)
+        left->head_ns = vv_loop_clock_ns();
     /* Nobody who has begun to send needs to be asked for it (RFC 9110 section 10.1.1). */
     if ((req->flags & VV_REQUEST_EXPECT) != 0 && available == req->used)
         ask_to_continue(conn);
@@ -187,12 +216,14 @@ serve(vv_conn *conn, uint8_t *bytes, size_t len, size_t seen)
             if (status == VV_AGAIN)
                 left.seen = in.len;
             else
-                vv_conn_refuse(conn, status);
+                refuse_raw(conn, status, in);
             break;
         }
         vv_span body = {.at = in.at + req.used, .len = 0};
         if (VV_UNLIKELY((req.flags & (VV_REQUEST_HAS_LENGTH | VV_REQUEST_CHUNKED)) != 0)) {
             if (req.content_length > server->limits.limit_body_bytes) {
+                if ((server->how & VV_HOW_LOGGED) != 0)
+                    vv_access_begin(conn, &req);
                 refuse(conn, VV_E_BODY_TOO_LARGE, how_to_answer(server, &req));
                 break;
             }
@@ -219,6 +250,7 @@ await(vv_intake *in, const rest *left)
     in->body_at = left->body_at;
     in->raw_at = left->body_at;
     in->body_len = 0;
+    in->head_ns = left->head_ns;
     in->decoder = (vv_chunked){.state = 0};
 }
 

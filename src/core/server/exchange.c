@@ -132,6 +132,10 @@ void
 vv_conn_reply(vv_conn *conn, const vv_reply *reply)
 {
     unsigned how = conn->how;
+    if (VV_UNLIKELY((how & VV_HOW_LOGGED) != 0)) {
+        vv_access_answer(conn, conn->phase == VV_CONN_CLOSED ? NULL : reply, how);
+        how &= ~(unsigned)VV_HOW_LOGGED;
+    }
     if (VV_UNLIKELY(conn->phase == VV_CONN_CLOSED))
         return;
     if (VV_UNLIKELY(reply->close)) {
@@ -162,6 +166,8 @@ vv_conn_hold(vv_conn *conn, void *owner)
     if (ex == NULL)
         return NULL;
     ex->owner = owner;
+    if (VV_UNLIKELY((conn->how & VV_HOW_LOGGED) != 0))
+        ex->access = vv_access_keep(conn);
     ex->closes = (conn->how & VV_WRITE_CLOSE) != 0;
     append(conn, ex);
     if (++conn->held >= conn->server->limits.limit_pipeline)
@@ -205,6 +211,8 @@ drop_list(vv_conn *conn, vv_exchange **list)
             conn->held--;
         else if (ex->state == VV_EXCHANGE_READY && ex->ready != NULL)
             conn->parked -= vv_buffer_len(ex->ready);
+        if (VV_UNLIKELY(ex->access != NULL))
+            vv_access_answer_kept(conn, ex->access, NULL, ex->how);
         give(server, ex);
         if (held)
             server->app.on_gone(server->app.self, owner);
@@ -271,6 +279,11 @@ vv_exchange_reply(vv_exchange *ex, const vv_reply *reply)
     unsigned how = ex->how;
     if (ex->next == NULL) /* the last answer says that it is: those behind another are still owed */
         how |= conn->phase == VV_CONN_OPEN ? conn->server->how : VV_WRITE_CLOSE;
+    if (VV_UNLIKELY((how & VV_HOW_LOGGED) != 0)) {
+        vv_access_answer_kept(conn, ex->access, reply, how);
+        ex->access = NULL;
+        how &= ~(unsigned)VV_HOW_LOGGED;
+    }
     if (reply->close) {
         close_unasked(conn, how);
         how |= VV_WRITE_CLOSE;

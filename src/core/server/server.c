@@ -37,6 +37,7 @@ vv_server_free(vv_server *server)
         return;
     vv_acceptor_free_all(server);
     vv_server_abort(server);
+    (void)vv_server_end_access_log(server);
     server->dirty = NULL;
     vv_conn_bury(server);
     while (server->spare != NULL) {
@@ -58,17 +59,27 @@ vv_server_turn(vv_server *server)
     vv_acceptor_turn(server);
 }
 
-void
-vv_server_flush(vv_server *server)
+static void
+flush_dirty(vv_server *server)
 {
-    /* Not before the dispatch: what had arrived when we woke has been read now, and is not late. */
-    vv_wheel_advance(&server->wheel, vv_loop_now_ms(server->loop), vv_conn_on_due, server);
     while (server->dirty != NULL) {
         vv_conn *conn = server->dirty;
         server->dirty = conn->next_dirty;
         conn->flags &= (uint8_t)~VV_CONN_DIRTY;
         if (conn->phase != VV_CONN_CLOSED)
             vv_conn_flush(conn);
+    }
+}
+
+void
+vv_server_flush(vv_server *server)
+{
+    /* Not before the dispatch: what had arrived when we woke has been read now, and is not late. */
+    vv_wheel_advance(&server->wheel, vv_loop_now_ms(server->loop), vv_conn_on_due, server);
+    flush_dirty(server);
+    if (VV_UNLIKELY(server->access != NULL)) {
+        vv_access_flush(server->access);
+        flush_dirty(server); /* whoever takes the lines may have given an answer */
     }
     if (VV_UNLIKELY(server->graves != NULL))
         vv_conn_bury(server);
@@ -80,13 +91,16 @@ vv_server_next_ms(const vv_server *server)
     int ms = vv_wheel_next_ms(&server->wheel, vv_loop_now_ms(server->loop));
     if (VV_UNLIKELY(server->starved) && server->retry_at_ms != INT64_MAX && (ms < 0 || ms > VV_ACCEPT_RETRY_MS))
         ms = VV_ACCEPT_RETRY_MS;
+    int log_ms = VV_UNLIKELY(server->access != NULL) ? vv_access_next_ms(server->access) : -1;
+    if (VV_UNLIKELY(log_ms >= 0) && (ms < 0 || ms > log_ms))
+        ms = log_ms;
     return ms;
 }
 
 void
 vv_server_drain(vv_server *server)
 {
-    server->how = VV_WRITE_CLOSE;
+    server->how |= VV_WRITE_CLOSE;
     size_t count = server->connections;
     vv_conn *conn = server->conns;
     while (count-- > 0) {

@@ -1,0 +1,359 @@
+"""The access log: its options, where it goes, and that it never holds a request up. Its lines: tests/core/server."""
+
+import asyncio
+import json
+import logging
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from urllib.request import urlopen
+
+import pytest
+
+from vivace import Application
+from vivace.access import AccessLog
+
+APP = """
+import asyncio
+from vivace import Application, HTTPError
+
+app = Application(limit_body_bytes=100)
+
+@app.get("/")
+def hello():
+    return "Hello world!"
+
+@app.get("/later/{name}")
+async def later(name):
+    await asyncio.sleep(0)
+    return name
+
+@app.get("/fail")
+def fail():
+    raise KeyError("on purpose")
+
+@app.get("/gone")
+def gone():
+    raise HTTPError(410)
+
+@app.post("/echo")
+def echo(request):
+    return request.body
+"""
+
+COMBINED = re.compile(
+    r"127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "
+    r'"GET / HTTP/1\.1" 200 12 "-" "-" \d\.\d{6}',
+)
+SHORT = re.compile(r'\d\d:\d\d:\d\d INFO  127\.0\.0\.1 "GET /" 200 12B \d+\.\d\dms')
+
+
+@pytest.fixture
+def serving(start, tmp_path):
+    """Serves the application with these options; ready."""
+    (tmp_path / "hello.py").write_text(APP)
+
+    def begin(*options, **env):
+        process = start("-m", "vivace", "run", "hello:app", "--port", "0", *options, **env)
+        process.ready()
+        return process
+
+    return begin
+
+
+def lines(process):
+    """What it has logged until its end."""
+    return [line for line in process.stop()[2].splitlines() if " serving " not in line and "stopping" not in line]
+
+
+class TestOptions:
+    """Each fails when its option is ignored."""
+
+    def test_off_unless_asked_for(self, serving):
+        process = serving()
+        process.get("/")
+        assert lines(process) == []
+        process = serving("--no-access-log", VIVACE_ACCESS_LOG="1")
+        process.get("/")
+        assert lines(process) == []
+
+    @pytest.mark.parametrize(
+        ("options", "env", "pattern"),
+        [
+            (["--access-log"], {}, COMBINED),
+            ([], {"VIVACE_ACCESS_LOG": "yes"}, COMBINED),
+            (["--access-log", "--access-log-format", "combined"], {}, COMBINED),
+            (["--access-log", "--access-log-format", "short"], {}, SHORT),
+            (["--access-log"], {"VIVACE_ACCESS_LOG_FORMAT": "short"}, SHORT),
+            (["--access-log", "--access-log-format", "common"], {}, re.compile(r'127\..* "GET / HTTP/1\.1" 200 12')),
+        ],
+    )
+    def test_format(self, serving, options, env, pattern):
+        process = serving(*options, **env)
+        process.get("/")
+        (line,) = lines(process)
+        assert pattern.fullmatch(line)
+
+    @pytest.mark.parametrize(
+        "options",
+        [["--access-log-format", "json"], ["--log-format", "json"], ["--log-format=json", "--log-level=error"]],
+    )
+    def test_json(self, serving, options):
+        process = serving("--access-log", *options)
+        process.client().request("/later/x?a=%22b", User_Agent="me \\ you", Connection="close")
+        line = json.loads(lines(process)[0])
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("ts"))
+        assert 0 <= line.pop("duration_ms") < 60_000
+        assert line == {
+            "level": "info",
+            "event": "request",
+            "method": "GET",
+            "path": "/later/x",
+            "query": "a=%22b",
+            "route": "/later/{name}",
+            "status": 200,
+            "bytes_out": 1,
+            "client": "127.0.0.1",
+            "http": "1.1",
+            "user_agent": r"me \x5C you",
+        }
+
+    def test_file(self, serving, tmp_path):
+        process = serving("--access-log", "--access-log-file", "access.log")
+        process.get("/")
+        assert lines(process) == []
+        assert COMBINED.fullmatch((tmp_path / "access.log").read_text().rstrip("\n"))
+
+    def test_a_file_that_cannot_be_written(self, run, tmp_path):
+        (tmp_path / "hello.py").write_text(APP)
+        status, _, err = run("run", "hello:app", "--access-log", "--access-log-file", "no/such/folder/log")
+        assert status == 3
+        assert err == (
+            "vivace: cannot write the access log to no/such/folder/log: no such file or directory; "
+            "give access_log_file another path\n"
+        )
+
+    def test_arguments_of_run(self, start, tmp_path):
+        (tmp_path / "main.py").write_text(APP + "app.run(port=0, access_log=True, access_log_format='short')\n")
+        process = start("main.py")
+        process.ready()
+        process.get("/")
+        (line,) = lines(process)
+        assert SHORT.fullmatch(line)
+
+    def test_an_unknown_format_is_one_line(self, run, tmp_path):
+        (tmp_path / "hello.py").write_text(APP)
+        status, _, err = run("run", "hello:app", "--access-log-format", "long")
+        assert status == 2
+        assert "takes one of short, common, combined, json, not 'long'" in err
+
+
+@pytest.mark.parametrize(
+    ("env", "colored"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({"TERM": "dumb", "FORCE_COLOR": "1"}, True)],
+)
+def test_short_and_coloured_on_a_terminal(tmp_path, env, colored):
+    (tmp_path / "hello.py").write_text(APP)
+    ours, theirs = pty.openpty()
+    inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    command = [sys.executable, "-m", "vivace", "run", "hello:app", "--port", "0", "--access-log"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=theirs, env={**inherited, "TERM": "xterm", **env}, stdin=subprocess.DEVNULL
+    ) as popen:
+        os.close(theirs)
+        with os.fdopen(ours, "rb") as terminal:
+            try:
+                port = int(re.search(rb":(\d+) ", terminal.readline())[1])
+                with urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+                    assert answer.read() == b"Hello world!"
+                line = terminal.readline().decode().rstrip("\r\n")
+            finally:
+                popen.terminate()
+                popen.wait(10)
+    status = "\033[32m200\033[0m" if colored else "200"
+    assert status in line
+    assert SHORT.fullmatch(line.replace(status, "200"))
+
+
+def test_every_kind_of_answer_has_one_line(serving):
+    process = serving("--access-log", "--access-log-format", "short")
+    client = process.client()
+    client.send(
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        "GET /later/x HTTP/1.1\r\nHost: a\r\n\r\n"
+        "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n"
+        "GET /gone HTTP/1.1\r\nHost: a\r\n\r\n"
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+        "OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n"
+        "GET /fail HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
+    assert [client.answer().status for _ in range(7)] == [200, 200, 404, 410, 405, 204, 500]
+    client.request("/", "HEAD")
+    client.request("/echo", "POST", b"x" * 101)
+    process.client().send("nonsense\r\n\r\n")
+    assert process.get("/").status == 200
+    logged = sorted(re.findall(r'"([^"]*)" (\d+) (\d+)B', "\n".join(lines(process))))
+    assert logged == sorted(
+        [
+            ("GET /", "200", "12"),
+            ("GET /", "200", "12"),
+            ("GET /later/x", "200", "1"),
+            ("GET /nowhere", "404", "9"),
+            ("GET /gone", "410", "4"),
+            ("POST /", "405", "18"),
+            ("OPTIONS /", "204", "0"),
+            ("GET /fail", "500", "21"),
+            ("HEAD /", "200", "0"),
+            ("POST /echo", "413", "17"),
+            ("nonsense", "400", "11"),
+        ]
+    )
+
+
+def test_a_refusal_is_told_with_its_reason_beside_its_line(serving):
+    process = serving("--access-log", "--access-log-format", "short")
+    assert process.client().request("/echo", "POST", b"x" * 101).status == 413
+    reason, line = lines(process)
+    assert reason.endswith(" INFO  refused a request from 127.0.0.1 with 413: request body exceeds limit_body_bytes")
+    assert line.endswith("ms")
+    assert '127.0.0.1 "POST /echo" 413 17B ' in line
+
+
+def test_none_of_many_is_missing(serving, tmp_path):
+    process = serving("--access-log", "--access-log-file", "log", "--access-log-format", "json")
+    client = process.client()
+    for _ in range(10):
+        client.send("".join(f"GET /later/{number} HTTP/1.1\r\nHost: a\r\n\r\n" for number in range(100)))
+        assert [client.answer().text for _ in range(100)] == [str(number) for number in range(100)]
+    process.stop()
+    paths = [json.loads(line)["path"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert sorted(paths) == sorted(10 * [f"/later/{number}" for number in range(100)])
+
+
+def test_nobody_waits_for_whoever_reads_the_log(start, tmp_path):
+    """Nobody reads stderr: a pipe that takes 64 KiB."""
+    (tmp_path / "hello.py").write_text(APP)
+    process = start("-m", "vivace", "run", "hello:app", "--port", "0", "--access-log")
+    process.ready()
+    client = process.client()
+    for _ in range(40):
+        client.send(f"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {'x' * 1000}\r\n\r\n" * 50)
+        assert {client.answer().status for _ in range(50)} == {200}
+    status, _, err = process.stop()  # reads what was kept
+    assert status == 0
+    logged = err.count('"GET / HTTP/1.1" 200 12 ')
+    assert 64 < logged <= 2000
+    lost = [int(count) for count in re.findall(r"access log: (\d+) lines", err)]
+    assert logged + sum(lost) == 2000
+
+
+def test_a_file_that_is_moved_away_is_followed(serving, tmp_path):
+    process = serving("--access-log", "--access-log-file", "log")
+    process.get("/?first")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "log").exists():
+        assert time.monotonic() < deadline
+        process.get("/?second")
+        time.sleep(0.05)
+    process.stop()
+    assert "first" in (tmp_path / "log.1").read_text()
+    assert "second" in (tmp_path / "log").read_text()
+
+
+# Python's logging instead
+
+
+@pytest.fixture
+def app():
+    app = Application(limit_body_bytes=100)
+
+    @app.get("/say/{text}")
+    def say(request, text):
+        return text
+
+    @app.get("/wait")
+    async def wait(request):
+        await asyncio.sleep(0)
+        return "waited"
+
+    return app
+
+
+@pytest.fixture
+def records():
+    """What a handler of the program's own on `vivace.access` gets."""
+
+    class Kept(logging.Handler):
+        def emit(self, record):
+            kept.append(record)
+
+    kept = []
+    logger = logging.getLogger("vivace.access")
+    handler = Kept()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield kept
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+def test_a_handler_of_the_programs_own_gets_records(serve, app, records, tmp_path):
+    served = serve(app, access_log=AccessLog("short", str(tmp_path / "log"), worker=3))
+    served.get("/say/hello?a=b", User_Agent="me")
+    served.get("/wait")
+    served.client().request("/say/x", "POST", b"x" * 101)
+    served.client().send("nonsense\r\n\r\n")
+    served.stop()
+    first, second, third, fourth = records
+    assert re.fullmatch(r'127\.0\.0\.1 "GET /say/hello\?a=b" 200 5B \d+\.\d\dms', first.getMessage())
+    assert (first.levelname, first.name) == ("INFO", "vivace.access")
+    assert (first.status, first.route, first.user_agent, first.referer, first.worker, first.bytes_out) == (
+        200, "/say/{text}", "me", "-", 3, 5,
+    )  # fmt: skip
+    assert re.fullmatch(r'127\.0\.0\.1 "GET /wait" 200 6B \d+\.\d\dms', second.getMessage())
+    assert (third.status, third.event, third.reason) == (413, "refused", "request body exceeds limit_body_bytes")
+    assert fourth.getMessage() == '127.0.0.1 "nonsense" 400 11B -'
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_handler_that_fails_costs_no_answer(serve, app, records, monkeypatch):
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    monkeypatch.setattr("vivace.access._decode", lambda line: 1 / 0)
+    served = serve(app, access_log=AccessLog())
+    assert served.get("/say/hello").text == "hello"
+    assert served.get("/say/again").text == "again"
+    served.stop()
+    assert {failure.exc_type for failure in unraisable} == {ZeroDivisionError}
+
+
+@pytest.mark.parametrize("quiet", [{"level": logging.WARNING}, {"disabled": True}])
+def test_a_logger_that_is_turned_down_logs_nothing(serve, app, tmp_path, quiet, monkeypatch):
+    for name, value in quiet.items():
+        monkeypatch.setattr(logging.getLogger("vivace.access"), name, value)
+    served = serve(app, access_log=AccessLog(path=str(tmp_path / "log")))
+    served.get("/say/hello")
+    served.stop()
+    assert not (tmp_path / "log").exists()
+
+
+def test_log_access_of_the_engine():
+    from vivace._engine import Selector, Server
+
+    app = Application()
+    with Selector() as selector:
+        server = Server(selector, app, app.router.table)
+        with pytest.raises(ValueError, match='unknown format "long": use short, common, combined or json'):
+            server.log_access("long")
+        with pytest.raises(OSError, match="No such file"):
+            server.log_access("short", path="/no/such/folder/log")
+        with pytest.raises(OSError, match="Bad file"):
+            server.log_access("short", fd=9999)
+        server.log_access("short", take=print)
+        server.close()
+        with pytest.raises(RuntimeError, match="the server is closed"):
+            server.log_access("short")
