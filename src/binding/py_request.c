@@ -618,6 +618,14 @@ request_add_done_callback(PyObject *object, PyObject *function)
 }
 
 static PyObject *
+request_keep(PyObject *object, PyObject *unused)
+{
+    if (request_detach((request_object *)object) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
 request_repr(PyObject *object)
 {
     PyObject *method = get_method(object, NULL), *path = method != NULL ? get_path(object, NULL) : NULL;
@@ -650,6 +658,8 @@ static PyMethodDef request_methods[] = {
     {"add_done_callback", request_add_done_callback, METH_O,
      PyDoc_STR("add_done_callback(function, /)\n--\n\n`function(request)` is called when the answer has left, or the "
                "connection was lost, in a copy of the context that is current now.")},
+    {"_keep", request_keep, METH_NOARGS,
+     PyDoc_STR("_keep()\n--\n\nCopies what the engine has lent it: then any thread may use it.")},
     {NULL, NULL, 0, NULL},
 };
 

@@ -51,6 +51,7 @@ typedef struct module_state {
     PyObject *not_found;                 /* vivace.exceptions.RouteNotFoundException */
     PyObject *task_type;                 /* asyncio.Task                     */
     PyObject *enter_task, *leave_task;   /* asyncio.tasks._enter_task ...    */
+    PyObject *running_loop;              /* asyncio._get_running_loop        */
     PyObject *cancelled_error;           /* asyncio.CancelledError           */
     PyObject *selector_key;              /* selectors.SelectorKey            */
     PyObject *namespace_type;            /* types.SimpleNamespace            */

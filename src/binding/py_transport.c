@@ -92,24 +92,51 @@ transport_is_closing(PyObject *object, PyObject *unused)
     return PyBool_FromLong(conn_of(object) == NULL);
 }
 
+/* The engine belongs to its loop's thread. In another one the loop is asked to call `method` of the transport: 1. In
+ * its own: 0. -1 with an exception. */
+static int
+left_to_loop(PyObject *object, const char *method)
+{
+    const server_object *server = ((transport_object *)object)->request->server;
+    PyObject *loop = server->selector->pyloop; /* borrowed */
+    PyObject *running = PyObject_CallNoArgs(server->state->running_loop);
+    if (running == NULL)
+        return -1;
+    Py_DECREF(running);
+    if (loop == NULL || running == loop)
+        return 0;
+    PyObject *bound = PyObject_GetAttrString(object, method);
+    PyObject *handle = bound != NULL ? PyObject_CallMethod(loop, "call_soon_threadsafe", "O", bound) : NULL;
+    Py_XDECREF(bound);
+    Py_XDECREF(handle);
+    return handle != NULL ? 1 : -1;
+}
+
 static PyObject *
-transport_close(PyObject *object, PyObject *unused)
+end_by(PyObject *object, const char *method, void (*end)(vv_conn *))
 {
     if (conn_of(object) != NULL) {
-        vv_conn_finish(conn_of(object));
-        selector_nudge(((transport_object *)object)->request->server->selector);
+        int left = left_to_loop(object, method);
+        if (left < 0)
+            return NULL;
+        if (left == 0 && conn_of(object) != NULL) {
+            end(conn_of(object));
+            selector_nudge(((transport_object *)object)->request->server->selector);
+        }
     }
     Py_RETURN_NONE;
 }
 
 static PyObject *
+transport_close(PyObject *object, PyObject *unused)
+{
+    return end_by(object, "close", vv_conn_finish);
+}
+
+static PyObject *
 transport_abort(PyObject *object, PyObject *unused)
 {
-    if (conn_of(object) != NULL) {
-        vv_conn_abort(conn_of(object));
-        selector_nudge(((transport_object *)object)->request->server->selector);
-    }
-    Py_RETURN_NONE;
+    return end_by(object, "abort", vv_conn_abort);
 }
 
 static PyMethodDef transport_methods[] = {

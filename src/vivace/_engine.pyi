@@ -295,3 +295,5 @@ class Request:
     Response: type[Response]
     def add_done_callback(self, function: Callable[[Request], Any], /) -> None:
         """`function(request)` is called when the answer has left, or the connection was lost."""
+    def _keep(self) -> None:
+        """Copies what the engine has lent it: then any thread may use it."""

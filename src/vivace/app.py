@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from vivace import serving, settings
 from vivace._engine import Request
@@ -16,7 +16,7 @@ from vivace.failures import ErrorHandler, ErrorHandlers
 from vivace.lifespan import Hook, Lifespan
 from vivace.logs import RefusalLog
 from vivace.loop import EngineLoop, new_event_loop
-from vivace.routing import Handler, Router
+from vivace.routing import Handler, RouteOptions, Router
 
 __all__ = ["Application"]
 
@@ -78,13 +78,14 @@ class Application:
     # Routes
 
     def route(
-        self, path: str, methods: Iterable[str] = ("GET",), *, name: str | None = None
+        self, path: str, methods: Iterable[str] = ("GET",), **options: Unpack[RouteOptions]
     ) -> Callable[[HandlerT], HandlerT]:
         """Make a function the handler of a path; the function is returned as it was.
 
-        path     "/users/{id:int}"; see `Router`
-        methods  in any case
-        name     for `url_for`; the function's own when left out
+        path      "/users/{id:int}"; see `Router`
+        methods   in any case
+        name      for `url_for`; the function's own when left out
+        blocking  True: a plain `def` that may wait for whatever it likes, and runs in a thread (see `run`: threads)
 
         ValueError, in one line that says what to do, for a pattern, a signature or a conflict; see
         `Router.add_route`.
@@ -98,38 +99,38 @@ class Application:
             raise TypeError(msg)
 
         def register(handler: HandlerT) -> HandlerT:
-            self.router.add_route(path, handler, methods=methods, name=name)
+            self.router.add_route(path, handler, methods=methods, **options)
             return handler
 
         return register
 
-    def get(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """Add a route for GET, and for HEAD unless one names it: `@app.get("/users/{id:int}")`. See `route`."""
-        return self.route(path, ["GET"], name=name)
+        return self.route(path, ["GET"], **options)
 
-    def post(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """Add a route for POST. See `route`."""
-        return self.route(path, ["POST"], name=name)
+        return self.route(path, ["POST"], **options)
 
-    def put(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """Add a route for PUT. See `route`."""
-        return self.route(path, ["PUT"], name=name)
+        return self.route(path, ["PUT"], **options)
 
-    def patch(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """Add a route for PATCH. See `route`."""
-        return self.route(path, ["PATCH"], name=name)
+        return self.route(path, ["PATCH"], **options)
 
-    def delete(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """Add a route for DELETE. See `route`."""
-        return self.route(path, ["DELETE"], name=name)
+        return self.route(path, ["DELETE"], **options)
 
-    def head(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+    def head(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """Add a route for HEAD, where the one for GET should not answer it. See `route`."""
-        return self.route(path, ["HEAD"], name=name)
+        return self.route(path, ["HEAD"], **options)
 
-    def options(self, path: str, *, name: str | None = None) -> Callable[[HandlerT], HandlerT]:
+    def options(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[HandlerT], HandlerT]:
         """Add a route for OPTIONS, where the list of methods is not the answer. See `route`."""
-        return self.route(path, ["OPTIONS"], name=name)
+        return self.route(path, ["OPTIONS"], **options)
 
     def url_for(self, name: str, /, **params: Any) -> str:
         """Give the path of the route with this name, its parameters percent-encoded.
@@ -238,6 +239,7 @@ class Application:
         access_log_file: str | None = None,
         log_format: str | None = None,
         log_level: str | None = None,
+        threads: int | None = None,
         **limits: float | str,
     ) -> None:
         """Serve until SIGTERM or SIGINT. What is left out comes from `VIVACE_*`, then `Application(...)`.
@@ -253,6 +255,7 @@ class Application:
         access_log  log every request, on stderr or in `access_log_file`; `access_log_format` is "short" (the default
                     on a terminal), "combined" (elsewhere), "common" or "json"
         log_level   "critical", "error", "warning", "info" or "debug"; log_format: "text" or "json"
+        threads     how many handlers with blocking=True may run at once (as many as CPUs and 4 more, at most 32)
         limits      as for `Application`, and above them
 
         Returns when stopped as asked. SystemExit with 3 when it could not start (one line on stderr says why), 5
@@ -278,6 +281,7 @@ class Application:
             "access_log_file": access_log_file,
             "log_format": log_format,
             "log_level": log_level,
+            "threads": threads,
             **limits,
         }
         arguments = settings.checked(given, "run()")

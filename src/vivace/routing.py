@@ -3,15 +3,16 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 from vivace._engine import Routes
-from vivace.signatures import compile_call, describe
+from vivace.signatures import Call, compile_call, describe
 from vivace.spelling import did_you_mean
+from vivace.threads import Threads, in_thread
 from vivace.twins import twin_of
 
-__all__ = ["Route", "Router"]
+__all__ = ["Route", "RouteOptions", "Router"]
 
 Handler = Callable[..., Any]
 
@@ -26,6 +27,13 @@ _SHAPES = {
     "uuid": (re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"), "a UUID"),
     "path": (re.compile(r"[^\0]*", re.DOTALL), "a path"),
 }
+
+
+class RouteOptions(TypedDict, total=False):
+    """What every way to add a route takes by name; see `Router.add_route`."""
+
+    name: str | None
+    blocking: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +102,7 @@ class Router:
         self.table = Routes()
         self._routes: list[Route] = []
         self._chosen_names: dict[str, str] = {}
+        self.threads = Threads()  # of the routes with blocking=True; serving gives the pool
 
     def add_route(
         self,
@@ -103,6 +112,7 @@ class Router:
         methods: Iterable[str] | None = None,
         *,
         name: str | None = None,
+        blocking: bool = False,
     ) -> Route:
         """Add a route.
 
@@ -110,6 +120,7 @@ class Router:
         handler   takes the request first (if it takes anything), and the path parameters that it names
         method    one method, or `methods` several, in any case; neither: any method
         name      for `url_for`; the handler's own name when left out
+        blocking  call the handler, a plain `def`, in a thread: it may wait for whatever it likes
 
         ValueError, in one line that says what to do: a malformed pattern, a route that matches the same, a handler
         whose parameters nothing can fill, a name that another pattern has.
@@ -120,14 +131,18 @@ class Router:
         if name is not None and self._chosen_names.get(name, pattern) != pattern:
             msg = f'"{pattern}" cannot be named "{name}": "{self._chosen_names[name]}" already is'
             raise ValueError(msg)
+        called = self._in_thread(handler, pattern, call) if blocking else handler
         route = Route(pattern, handler, frozenset(allowed), name or describe(handler).rpartition(".")[2], placeholders)
-        self.table.add(
-            pattern, allowed, handler, call.positional, call.keywords, call.coroutine, route, twin_of(handler)
-        )
+        coroutine, twin = (True, None) if blocking else (call.coroutine, twin_of(handler))
+        self.table.add(pattern, allowed, called, call.positional, call.keywords, coroutine, route, twin)
         self._routes.append(route)
         if name is not None:
             self._chosen_names[name] = pattern
         return route
+
+    def _in_thread(self, handler: Handler, pattern: str, call: Call) -> Handler:
+        request_at = call.positional.index(None) if None in call.positional else None
+        return in_thread(handler, f'handler "{describe(handler)}" of "{pattern}"', lambda: self.threads, request_at)
 
     @property
     def routes(self) -> tuple[Route, ...]:

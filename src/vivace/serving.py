@@ -20,6 +20,8 @@ from vivace.lifespan import ShutdownError
 from vivace.loop import EngineLoop, new_event_loop, uvloop_factory
 from vivace.settings import LIMITS, Settings
 from vivace.sockets import Listener, open_listeners
+from vivace.threads import DEFAULT as DEFAULT_THREADS
+from vivace.threads import Threads
 from vivace.version import __version__
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ async def running(
     graceful: float | None = None,
     io: str = "auto",
     access_log: AccessLog | None = None,
+    threads: int = DEFAULT_THREADS,
 ) -> AsyncIterator[Running]:
     """Serve on the running loop for as long as the context lasts.
 
@@ -77,6 +80,7 @@ async def running(
     graceful   seconds that requests in flight have at the end, then their connections are cut; 0: at once
     io         the engine's back-end, on a loop that is not an EngineLoop
     access_log how every request is logged; None: not at all
+    threads    how many handlers with blocking=True may run at once
 
         with closing(open_listeners([Tcp("127.0.0.1", 0)])[0]) as listener:
             async with running(app, [listener]):
@@ -86,7 +90,7 @@ async def running(
     deadline = own.pop("timeout_graceful")
     arguments: dict[str, Any] = own if limits is None else dict(limits)
     loop = asyncio.get_running_loop()
-    with _engine_on(loop, io) as selector, app.running_on(loop):
+    with _engine_on(loop, io) as selector, app.running_on(loop), _threads_of(app, Threads(threads, loop)) as pool:
         async with app.lifespan.running(app):
             server = _engine.Server(selector, app, app.router.table, **arguments)
             served = Running(server, selector.io)
@@ -100,7 +104,7 @@ async def running(
                 served.cut = server.abort()
                 server.close()
                 raise
-            served.cut = await _stop(server, deadline if graceful is None else graceful)
+            served.cut = await _stop(server, pool, deadline if graceful is None else graceful)
             server.close()
             AccessLog.end(server)
             app.refusals.flush()
@@ -159,6 +163,7 @@ async def _serve(app: "Application", listeners: Sequence[Listener], settings: Se
                 graceful=settings.timeout_graceful,
                 io=settings.io,
                 access_log=settings.access_log,
+                threads=settings.threads,
             ) as served:
                 _announce(listeners, served, settings)
                 await signals.stopped()
@@ -188,15 +193,28 @@ def _announce(listeners: Sequence[Listener], served: Running, settings: Settings
     sys.stderr.flush()
 
 
-async def _stop(server: _engine.Server, graceful: float) -> int:
+async def _stop(server: _engine.Server, pool: Threads, graceful: float) -> int:
     """Accept no more, let requests in flight end, and return how many connections had to be cut."""
     server.stop_listening()
     server.drain()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + graceful
-    while server.connections and loop.time() < deadline:  # noqa: ASYNC110 - the engine has no event for it
+    while (server.connections or pool.busy) and loop.time() < deadline:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(_LOOK)
+    if pool.busy:
+        _log.warning("%d calls of blocking handlers are left to themselves: they did not end in time", pool.busy)
     return server.abort() if server.connections else 0
+
+
+@contextmanager
+def _threads_of(app: "Application", pool: Threads) -> Iterator[Threads]:
+    """Give the application's blocking handlers this pool, for the time of the context."""
+    before, app.router.threads = app.router.threads, pool
+    try:
+        yield pool
+    finally:
+        app.router.threads = before
+        pool.close()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vivace import sockets
+from vivace import sockets, threads
 from vivace.access import FORMATS as ACCESS_FORMATS
 from vivace.access import AccessLog
 from vivace.logs import FORMATS, LEVELS
@@ -202,6 +202,7 @@ SERVING = _by_name(
         "Form of its lines: short (as on a terminal), common, combined (as elsewhere) or json.",
     ),
     Setting("access_log_file", _text, None, "PATH", "File for them instead of stderr; followed when it is moved."),
+    Setting("threads", _count(10_000), threads.DEFAULT, "N", "Handlers with blocking=True that may run at once."),
     Setting("debug", _flag, False, "", "Show tracebacks to clients."),
 )
 """How and where to serve."""
@@ -228,6 +229,7 @@ class Settings:
     log_format: str
     access_log: AccessLog | None
     debug: bool
+    threads: int
     timeout_graceful: float  # seconds
     limits: dict[str, int | float] = field(default_factory=dict)  # what the engine's server takes
 
@@ -268,6 +270,7 @@ def resolve(layers: Iterable[Values], own: Values, environ: Mapping[str, str] = 
         log_format=value["log_format"],
         access_log=_access_log(value),
         debug=value["debug"],
+        threads=value["threads"],
         timeout_graceful=value["timeout_graceful"],
         limits={name: value[name] for name in LIMITS if name != "timeout_graceful"},
     )
