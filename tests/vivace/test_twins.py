@@ -61,8 +61,8 @@ async def enters(request):
 
 
 async def loops(request):
-    async for each in request:
-        print(each)
+    async for _each in request:
+        pass
 
 
 async def collects(request):
