@@ -102,6 +102,7 @@ answer_text(request_object *request, PyObject *text)
     vv_reply reply = {.status = 200, .media = VV_MEDIA_TEXT};
     if (text_span(text, &reply.body) < 0)
         return -1;
+    reply.owner = text;
     send_reply(request, &reply);
     return 0;
 }
@@ -109,7 +110,7 @@ answer_text(request_object *request, PyObject *text)
 static int
 answer_bytes(request_object *request, vv_media media, PyObject *bytes)
 {
-    vv_reply reply = {.status = 200, .media = (uint8_t)media};
+    vv_reply reply = {.status = 200, .media = (uint8_t)media, .owner = bytes};
     reply.body = vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
     send_reply(request, &reply);
     return 0;
@@ -443,6 +444,19 @@ on_refused(void *self_, vv_conn *conn, vv_status why, int code)
     Py_XDECREF(result);
 }
 
+/* A str and a bytes never change: they can be sent from where they are. */
+static void
+keep(void *owner)
+{
+    Py_INCREF((PyObject *)owner);
+}
+
+static void
+release(void *owner)
+{
+    Py_DECREF((PyObject *)owner);
+}
+
 vv_app
 app_table(server_object *self, int wants_unrouted)
 {
@@ -452,6 +466,8 @@ app_table(server_object *self, int wants_unrouted)
         .on_gone = on_gone,
         .on_left = on_left,
         .on_refused = on_refused,
+        .keep = keep,
+        .release = release,
         .wants_unrouted = wants_unrouted,
     };
 }

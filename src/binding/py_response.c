@@ -524,6 +524,7 @@ response_reply(response_object *self, vv_reply *reply)
     reply->media = self->media;
     reply->close = self->close;
     reply->fields = vv_span_of(NULL, 0);
+    reply->owner = self->body != NULL ? self->body : self->text;
     if (VV_LIKELY(self->text != NULL && self->body == NULL)) {
         if (text_span(self->text, &reply->body) < 0)
             return -1;

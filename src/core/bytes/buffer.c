@@ -16,13 +16,27 @@ vv_buffer_new(size_t capacity)
     return buffer;
 }
 
+vv_buffer *
+vv_buffer_borrow(vv_span bytes, void (*release)(void *owner), void *owner)
+{
+    vv_buffer *buffer = malloc(sizeof *buffer);
+    if (buffer == NULL)
+        return NULL;
+    uint8_t *base = (uint8_t *)(uintptr_t)bytes.at; /* only read */
+    *buffer = (vv_buffer){.base = base, .tail = bytes.len, .capacity = bytes.len, .release = release, .owner = owner};
+    return buffer;
+}
+
 void
 vv_buffer_free(vv_buffer *buffer)
 {
-    if (buffer != NULL) {
+    if (buffer == NULL)
+        return;
+    if (buffer->release != NULL)
+        buffer->release(buffer->owner);
+    else
         free(buffer->base);
-        free(buffer);
-    }
+    free(buffer);
 }
 
 vv_status
@@ -57,7 +71,7 @@ vv_buffer_pool_give(vv_buffer_pool *pool, vv_buffer *buffer)
     if (buffer == NULL)
         return;
     if (pool->count >= VV_POOL_STOCK || buffer->capacity > VV_POOL_KEEP_BYTES ||
-        buffer->capacity < VV_POOL_BUFFER_BYTES) {
+        buffer->capacity < VV_POOL_BUFFER_BYTES || buffer->release != NULL) {
         vv_buffer_free(buffer);
         return;
     }
@@ -65,6 +79,27 @@ vv_buffer_pool_give(vv_buffer_pool *pool, vv_buffer *buffer)
     buffer->next = pool->stock;
     pool->stock = buffer;
     pool->count++;
+}
+
+void
+vv_buffer_pool_give_queue(vv_buffer_pool *pool, vv_buffer *buffer)
+{
+    while (buffer != NULL) {
+        vv_buffer *next = buffer->next;
+        vv_buffer_pool_give(pool, buffer);
+        buffer = next;
+    }
+}
+
+vv_buffer *
+vv_buffer_pool_tail(vv_buffer_pool *pool, vv_buffer **queue)
+{
+    vv_buffer **end = queue, *last = NULL;
+    for (; *end != NULL; end = &last->next)
+        last = *end;
+    if (last != NULL && last->release == NULL)
+        return last;
+    return *end = vv_buffer_pool_take(pool);
 }
 
 void

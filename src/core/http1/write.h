@@ -28,6 +28,7 @@ typedef struct vv_reply {
     vv_span media_type; /* borrowed; read for VV_MEDIA_OTHER; free of CR, LF and NUL                      */
     vv_span fields;     /* borrowed; further field lines, each ended by CRLF, checked by whoever made them */
     vv_span body;       /* borrowed                                                                       */
+    void *owner;        /* of the body, if it can be kept alive and unchanged (vv_app.keep); else NULL    */
 } vv_reply;
 
 /* What the request and the connection ask of the answer's form. */

@@ -29,6 +29,11 @@ typedef struct vv_app {
     /* The engine refused a request by itself and answers with `code` (0: no answer). For the log. */
     void (*on_refused)(void *self, vv_conn *conn, vv_status why, int code);
 
+    /* A long body is not copied: its owner (vv_reply.owner) is kept until the bytes have left. Both NULL: it is copied.
+     */
+    void (*keep)(void *owner);
+    void (*release)(void *owner);
+
     int wants_unrouted; /* requests without a route go to on_request too */
 } vv_app;
 

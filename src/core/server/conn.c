@@ -103,8 +103,8 @@ vv_conn_bury(vv_server *server)
         vv_conn *conn = server->graves;
         server->graves = conn->next;
         vv_intake_free(server, conn->in);
-        vv_buffer_pool_give(&server->pool, conn->out);
-        vv_buffer_pool_give(&server->pool, conn->sending);
+        vv_buffer_pool_give_queue(&server->pool, conn->out);
+        vv_buffer_pool_give_queue(&server->pool, conn->sending);
         if (server->spares < VV_SPARE_CONNS) {
             conn->next = server->spare;
             server->spare = conn;
@@ -190,12 +190,13 @@ vv_conn_mark_dirty(vv_conn *conn)
 vv_buffer *
 vv_conn_out(vv_conn *conn)
 {
-    if (VV_LIKELY(conn->out != NULL))
-        return conn->out;
-    conn->out = vv_buffer_pool_take(&conn->server->pool);
-    if (conn->out == NULL)
+    vv_buffer *out = conn->out;
+    if (VV_LIKELY(out != NULL && out->next == NULL)) /* the first of a queue is never borrowed */
+        return out;
+    out = vv_buffer_pool_tail(&conn->server->pool, &conn->out);
+    if (out == NULL)
         vv_conn_close(conn);
-    return conn->out;
+    return out;
 }
 
 /* "100 Continue" (RFC 9110 section 15.2.1), behind what is in the output. */
@@ -231,14 +232,15 @@ static void
 advance_sending(vv_conn *conn, size_t count)
 {
     conn->sent += count;
-    vv_buffer_consume(conn->sending, count);
-    int done = vv_buffer_len(conn->sending) == 0;
+    vv_buffer *first = conn->sending;
+    vv_buffer_consume(first, count);
+    if (vv_buffer_len(first) == 0) {
+        conn->sending = first->next;
+        vv_buffer_pool_give(&conn->server->pool, first);
+    }
+    int done = conn->sending == NULL;
     if (count > 0 && (!done || conn->timing == VV_TIMING_WRITE))
         vv_conn_set_timer(conn, VV_TIMING_WRITE, conn->server->limits.timeout_write_ms);
-    if (done) {
-        vv_buffer_pool_give(&conn->server->pool, conn->sending);
-        conn->sending = NULL;
-    }
     if (conn->leaving != NULL)
         vv_exchange_tell_left(conn);
 }

@@ -74,8 +74,8 @@ struct vv_conn {
     vv_stream stream; /* first: the loop's view is cast to ours */
     vv_server *server;
     vv_intake *in;      /* owned; NULL: nothing has arrived in part           */
-    vv_buffer *out;     /* owned; being filled; NULL: nothing                 */
-    vv_buffer *sending; /* owned; with the loop; NULL: nothing                */
+    vv_buffer *out;     /* owned queue; being filled; NULL: nothing           */
+    vv_buffer *sending; /* owned queue; its first is with the loop            */
     vv_exchange *first; /* owned; in the order of the requests                */
     vv_exchange *last;
     vv_exchange *leaving; /* owned; answered, to be told when the bytes are gone */
@@ -104,7 +104,7 @@ struct vv_exchange {
     vv_exchange *next;  /* in conn->first, conn->leaving, or the server's stock */
     void *owner;        /* the app's */
     vv_access *access;  /* owned; what its line of the access log needs; NULL: it gets none */
-    vv_buffer *ready;   /* owned; the answer while it waits; NULL: none */
+    vv_buffer *ready;   /* owned queue; the answer while it waits; NULL: none */
     uint64_t leaves_at; /* conn->sent by which it has left */
     uint8_t state;      /* vv_exchange_state */
     uint8_t how;        /* VV_WRITE_... */
@@ -141,6 +141,9 @@ struct vv_server {
 
 enum { VV_SPARE_CONNS = 256, VV_SPARE_EXCHANGES = 1024, VV_ACCEPT_RETRY_MS = 1000, VV_LINGER_MS = 2000 };
 
+/* A body from VV_LEND_BYTES on is not copied, but for its first bytes, which leave together with the head. */
+enum { VV_LEND_BYTES = 64 * 1024, VV_LEND_FRONT_BYTES = 16 * 1024 };
+
 /* conn.c: the life of a connection. */
 void vv_conn_open(vv_server *server, int fd, const vv_address *peer, const vv_stream_events *driver);
 void vv_conn_close(vv_conn *conn);
@@ -171,8 +174,7 @@ vv_conn_is_idle(const vv_conn *conn)
 static inline size_t
 vv_conn_queued(const vv_conn *conn)
 {
-    return (conn->out != NULL ? vv_buffer_len(conn->out) : 0) +
-           (conn->sending != NULL ? vv_buffer_len(conn->sending) : 0);
+    return vv_buffer_queue_len(conn->out) + vv_buffer_queue_len(conn->sending);
 }
 
 /* exchange.c */

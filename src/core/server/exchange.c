@@ -29,7 +29,7 @@ take(vv_conn *conn)
 static void
 give(vv_server *server, vv_exchange *ex)
 {
-    vv_buffer_pool_give(&server->pool, ex->ready);
+    vv_buffer_pool_give_queue(&server->pool, ex->ready);
     if (server->spare_exchanges < VV_SPARE_EXCHANGES) {
         ex->next = server->exchanges;
         server->exchanges = ex;
@@ -83,6 +83,40 @@ check_output(vv_conn *conn, size_t waiting)
         conn->gate |= VV_GATE_OUTPUT;
 }
 
+static inline int
+is_long(const vv_conn *conn, const vv_reply *reply)
+{
+    return VV_UNLIKELY(reply->body.len >= VV_LEND_BYTES) && reply->owner != NULL && conn->server->app.keep != NULL;
+}
+
+/* Head and first bytes go to `out`, the rest of the body stays where it is, in a buffer behind `out`. */
+static VV_NOINLINE vv_status
+write_long(vv_conn *conn, vv_buffer *out, const vv_reply *reply, unsigned how)
+{
+    vv_server *server = conn->server;
+    vv_status status = vv_writer_write(&server->writer, out, reply, how | VV_WRITE_HEAD_ONLY);
+    if (status != VV_OK || vv_writer_body_len(reply, how) == 0)
+        return status;
+    vv_span front = vv_span_of(reply->body.at, VV_LEND_FRONT_BYTES);
+    vv_span rest = vv_span_of(reply->body.at + front.len, reply->body.len - front.len);
+    vv_buffer *lent =
+        vv_buffer_append(out, front) == VV_OK ? vv_buffer_borrow(rest, server->app.release, reply->owner) : NULL;
+    if (lent == NULL)
+        return VV_E_NO_MEMORY;
+    server->app.keep(reply->owner);
+    out->next = lent;
+    return VV_OK;
+}
+
+/* Appends the answer to a queue of which `out` is the last. After a failure the connection is to be closed. */
+static inline vv_status
+write_to(vv_conn *conn, vv_buffer *out, const vv_reply *reply, unsigned how)
+{
+    if (is_long(conn, reply))
+        return write_long(conn, out, reply, how);
+    return vv_writer_write(&conn->server->writer, out, reply, how);
+}
+
 /* Renders into the output: the answer is the next to leave. */
 static inline void
 render(vv_conn *conn, const vv_reply *reply, unsigned how)
@@ -90,25 +124,24 @@ render(vv_conn *conn, const vv_reply *reply, unsigned how)
     vv_buffer *out = vv_conn_out(conn);
     if (VV_UNLIKELY(out == NULL))
         return;
-    if (VV_UNLIKELY(vv_writer_write(&conn->server->writer, out, reply, how) != VV_OK)) {
+    if (VV_UNLIKELY(write_to(conn, out, reply, how) != VV_OK)) {
         vv_conn_close(conn);
         return;
     }
-    check_output(conn, vv_buffer_len(out));
+    check_output(conn, VV_LIKELY(conn->out->next == NULL) ? vv_buffer_len(out) : vv_buffer_queue_len(conn->out));
 }
 
-/* Renders into a buffer that waits its turn. */
+/* Renders into a queue that waits its turn. */
 static void
 park(vv_conn *conn, vv_exchange *ex, const vv_reply *reply, unsigned how)
 {
-    if (ex->ready == NULL)
-        ex->ready = vv_buffer_pool_take(&conn->server->pool);
-    size_t before = ex->ready != NULL ? vv_buffer_len(ex->ready) : 0;
-    if (ex->ready == NULL || vv_writer_write(&conn->server->writer, ex->ready, reply, how) != VV_OK) {
+    vv_buffer *out = vv_buffer_pool_tail(&conn->server->pool, &ex->ready);
+    size_t before = out != NULL ? vv_buffer_len(out) : 0;
+    if (out == NULL || write_to(conn, out, reply, how) != VV_OK) {
         vv_conn_close(conn);
         return;
     }
-    conn->parked += vv_buffer_len(ex->ready) - before;
+    conn->parked += vv_buffer_queue_len(out) - before;
     check_output(conn, conn->parked);
 }
 
@@ -210,7 +243,7 @@ drop_list(vv_conn *conn, vv_exchange **list)
         if (held)
             conn->held--;
         else if (ex->state == VV_EXCHANGE_READY && ex->ready != NULL)
-            conn->parked -= vv_buffer_len(ex->ready);
+            conn->parked -= vv_buffer_queue_len(ex->ready);
         if (VV_UNLIKELY(ex->access != NULL))
             vv_access_answer_kept(conn, ex->access, NULL, ex->how);
         give(server, ex);
@@ -242,23 +275,38 @@ end_behind(vv_conn *conn)
     drop_list(conn, &queued);
 }
 
+/* Appends a queue to the output: a copy of what is short, so that small answers leave together. Takes it from *ready.
+ */
+static vv_status
+move_to_output(vv_conn *conn, vv_buffer **ready)
+{
+    vv_buffer *first = *ready;
+    if (conn->out == NULL) {
+        conn->out = first;
+        *ready = NULL;
+        return VV_OK;
+    }
+    vv_buffer *out = vv_conn_out(conn);
+    if (out == NULL || vv_buffer_append(out, vv_span_of(vv_buffer_front(first), vv_buffer_len(first))) != VV_OK)
+        return VV_E_NO_MEMORY;
+    out->next = first->next; /* a borrowed one may follow */
+    first->next = NULL;
+    return VV_OK;
+}
+
 /* Moves the answers that are ready at the front of the queue to the output. */
 void
 vv_exchange_advance(vv_conn *conn)
 {
     while (conn->first != NULL && conn->first->state == VV_EXCHANGE_READY) {
         vv_exchange *ex = conn->first;
-        vv_buffer *ready = ex->ready;
         int last = ex->closes;
-        if (ready != NULL)
-            conn->parked -= vv_buffer_len(ready);
-        if (ready != NULL && conn->out == NULL) {
-            conn->out = ready;
-            ex->ready = NULL;
-        } else if (ready != NULL &&
-                   vv_buffer_append(conn->out, vv_span_of(vv_buffer_front(ready), vv_buffer_len(ready))) != VV_OK) {
-            vv_conn_close(conn);
-            return;
+        if (ex->ready != NULL) {
+            conn->parked -= vv_buffer_queue_len(ex->ready);
+            if (move_to_output(conn, &ex->ready) != VV_OK) {
+                vv_conn_close(conn);
+                return;
+            }
         }
         retire_first(conn);
         if (last) {

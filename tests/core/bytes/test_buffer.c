@@ -97,6 +97,43 @@ a_pool_keeps_neither_many_nor_large_nor_small_ones(void **state)
     assert_int_equal(pool.count, 0);
 }
 
+static void
+count_release(void *owner)
+{
+    ++*(int *)owner;
+}
+
+static void
+borrows_bytes_and_tells_their_owner_once(void **state)
+{
+    static const uint8_t bytes[] = "borrowed";
+    int released = 0;
+    vv_buffer_pool pool = {.stock = NULL};
+    vv_buffer *queue = NULL, *first = vv_buffer_pool_tail(&pool, &queue);
+    assert_ptr_equal(first, queue);
+    assert_ptr_equal(vv_buffer_pool_tail(&pool, &queue), first);
+    assert_int_equal(vv_buffer_append(first, vv_span_text("own ")), VV_OK);
+    first->next = vv_buffer_borrow(vv_span_of(bytes, sizeof bytes - 1), count_release, &released);
+    assert_ptr_equal(vv_buffer_front(first->next), bytes);
+
+    vv_buffer *last = vv_buffer_pool_tail(&pool, &queue); /* nothing is appended to borrowed bytes */
+    assert_ptr_equal(first->next->next, last);
+    assert_int_equal(vv_buffer_append(last, vv_span_text(" tail")), VV_OK);
+    assert_int_equal(vv_buffer_queue_len(queue), 4 + 8 + 5);
+
+    vv_buffer_consume(first->next, 3);
+    assert_int_equal(vv_buffer_queue_len(queue), 4 + 5 + 5);
+    assert_int_equal(released, 0);
+    vv_buffer_pool_give_queue(&pool, queue);
+    assert_int_equal(released, 1);
+    assert_int_equal(pool.count, 2);
+    vv_buffer *again = vv_buffer_pool_take(&pool);
+    assert_null(again->next);
+    vv_buffer_pool_give(&pool, again);
+    vv_buffer_pool_fini(&pool);
+    vv_buffer_pool_give_queue(&pool, NULL);
+}
+
 int
 main(void)
 {
@@ -106,6 +143,7 @@ main(void)
         cmocka_unit_test(refuses_what_no_memory_could_hold),
         cmocka_unit_test(a_pool_lends_what_it_was_given),
         cmocka_unit_test(a_pool_keeps_neither_many_nor_large_nor_small_ones),
+        cmocka_unit_test(borrows_bytes_and_tells_their_owner_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
