@@ -22,6 +22,9 @@ ErrorHandler = Callable[[Request, Any], Any]
 
 _log = logging.getLogger("vivace.error")
 
+watchers: list[Callable[[Request, BaseException], None]] = []
+"""Who else, beside the log, is told of an exception that nobody takes: the test client."""
+
 
 class ErrorHandlers:
     """The error handlers of an application, by exception class; the nearest class in the MRO wins."""
@@ -74,6 +77,8 @@ def plain_answer(request: Request, exception: BaseException, *, debug: bool) -> 
         case asyncio.CancelledError():
             return Response("Service Unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
     _log.error("%s %s failed: %s", request.method, request.raw_path, _line(exception), exc_info=exception)
+    for watcher in tuple(watchers):
+        watcher(request, exception)
     text = "".join(traceback.format_exception(exception)) if debug else "Internal Server Error"
     return Response(text, HTTPStatus.INTERNAL_SERVER_ERROR)
 
