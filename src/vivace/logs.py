@@ -15,10 +15,11 @@ LEVELS = ("critical", "error", "warning", "info", "debug")
 FORMATS = ("text", "json")
 
 
-def install(level: str | None = None, form: str | None = None) -> None:
+def install(level: str | None = None, who: str = "", *, form: str | None = None) -> None:
     """Make what vivace logs visible: on stderr, from INFO on, unless the program has set logging up itself.
 
     level   one of LEVELS; None keeps what the program chose
+    who     which of several processes this is: "w2"
     form    one of FORMATS, the first when left out
 
     Handlers that the program has given to one of the loggers, or to the root, take the place of ours, whenever they
@@ -34,7 +35,7 @@ def install(level: str | None = None, form: str | None = None) -> None:
         ours = [_StderrHandler()]
         logger.addHandler(ours[0])
     for handler in ours:
-        handler.setFormatter(_Json() if form == "json" else _Text())
+        handler.setFormatter(_Json(who) if form == "json" else _Text(who))
 
 
 def wants_color(*, on_terminal: bool) -> bool:
@@ -72,6 +73,10 @@ class _Text(logging.Formatter):
     LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}  # noqa: RUF012 - read only
     COLORS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}  # noqa: RUF012 - read only
 
+    def __init__(self, who: str = "") -> None:
+        super().__init__()
+        self._who = who and who + " "
+
     def format(self, record: logging.LogRecord) -> str:
         """Write one record; a traceback follows on lines of its own."""
         on_terminal = _is_terminal(sys.stderr)
@@ -80,11 +85,15 @@ class _Text(logging.Formatter):
         color = self.COLORS.get(record.levelname)
         if color and wants_color(on_terminal=on_terminal):
             level = f"\033[{color}m{level}\033[0m"
-        return f"{when} {level} {super().format(record)}"
+        return f"{when} {level} {self._who}{super().format(record)}"
 
 
 class _Json(logging.Formatter):
     """One JSON object a line, with the keys of the access log: ts, level, event, and logger, message, exception."""
+
+    def __init__(self, who: str = "") -> None:
+        super().__init__()
+        self._who = who
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record on one line."""
@@ -96,6 +105,8 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if self._who:
+            line["worker"] = self._who
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)

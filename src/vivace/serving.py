@@ -116,7 +116,7 @@ def serve(app: "Application", settings: Settings) -> ExitStatus:
     Prints one line on stderr when it is ready, one when it cannot start. In a thread that is not the main one no
     signal is caught.
     """
-    logs.install(settings.log_level, settings.log_format)
+    logs.install(settings.log_level, form=settings.log_format)
     app.debug = settings.debug
     listeners: list[Listener] = []
     try:
