@@ -186,14 +186,10 @@ vv_conn_mark_dirty(vv_conn *conn)
     }
 }
 
-/* The buffer that answers go to; NULL when memory is out: the connection is then closed. */
 vv_buffer *
-vv_conn_out(vv_conn *conn)
+vv_conn_next_out(vv_conn *conn)
 {
-    vv_buffer *out = conn->out;
-    if (VV_LIKELY(out != NULL && out->next == NULL)) /* the first of a queue is never borrowed */
-        return out;
-    out = vv_buffer_pool_tail(&conn->server->pool, &conn->out);
+    vv_buffer *out = vv_buffer_pool_tail(&conn->server->pool, &conn->out);
     if (out == NULL)
         vv_conn_close(conn);
     return out;

@@ -155,7 +155,7 @@ void vv_conn_on_due(void *server, vv_timer *timer);
 void vv_conn_bury(vv_server *server);
 void vv_conn_on_sent(vv_stream *stream, size_t sent);
 void vv_conn_on_lost(vv_stream *stream);
-vv_buffer *vv_conn_out(vv_conn *conn);
+vv_buffer *vv_conn_next_out(vv_conn *conn);
 void vv_conn_say_continue(vv_conn *conn);
 void vv_intake_free(vv_server *server, vv_intake *in);
 
@@ -168,6 +168,16 @@ static inline int
 vv_conn_is_idle(const vv_conn *conn)
 {
     return conn->in == NULL && conn->first == NULL && conn->out == NULL && conn->sending == NULL;
+}
+
+/* The buffer that answers go to; NULL when memory is out: the connection is then closed. */
+static inline vv_buffer *
+vv_conn_out(vv_conn *conn)
+{
+    vv_buffer *out = conn->out;
+    if (VV_LIKELY(out != NULL && out->next == NULL)) /* the first of a queue is never borrowed */
+        return out;
+    return vv_conn_next_out(conn);
 }
 
 /* Bytes of answers that wait to be sent, in their final order. */
