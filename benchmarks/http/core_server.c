@@ -1,4 +1,5 @@
-/* A server on the core alone, without Python: `core_server PORT`, on 127.0.0.1, until SIGINT or SIGTERM.
+/* A server on the core alone, without Python: `core_server PORT [auto|epoll|uring]`, on 127.0.0.1, until SIGINT
+ * or SIGTERM.
  *
  *   GET  /               Hello world!
  *   GET  /users/{id:int} the id
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/io/socket.h"
 #include "core/server/server.h"
@@ -122,9 +124,13 @@ must(vv_status status, const char *what)
 int
 main(int argc, char **argv)
 {
-    int port = argc == 2 ? atoi(argv[1]) : 0, fd;
+    int port = argc > 1 ? atoi(argv[1]) : 0, fd;
+    const char *io = argc > 2 ? argv[2] : "auto";
+    vv_loop_kind kind = strcmp(io, "epoll") == 0   ? VV_LOOP_EPOLL
+                        : strcmp(io, "uring") == 0 ? VV_LOOP_URING
+                                                   : VV_LOOP_AUTO;
     if (port < 1 || port > 65535) {
-        fprintf(stderr, "usage: core_server PORT\n");
+        fprintf(stderr, "usage: core_server PORT [auto|epoll|uring]\n");
         return 2;
     }
     sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
@@ -134,10 +140,11 @@ main(int argc, char **argv)
     vv_loop *loop;
     vv_server *server;
     vv_limits limits = vv_limits_default();
+    limits.limit_connections = 100000;
     must(vv_router_new(&router), "router");
     must(add_routes(router), "routes");
     must(vv_socket_listen("127.0.0.1", (uint16_t)port, 4096, &fd), "listen");
-    must(vv_loop_open(&loop, VV_LOOP_AUTO, &(vv_loop_events){.self = NULL}), "loop");
+    must(vv_loop_open(&loop, kind, &(vv_loop_events){.self = NULL}), "loop");
     must(vv_server_new(&server, loop, &app, router, &limits), "server");
     must(vv_server_listen(server, fd, 0), "accept");
 

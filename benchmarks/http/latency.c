@@ -13,6 +13,8 @@ double
 latency_us(const latency *l, double share)
 {
     uint64_t wanted = (uint64_t)(share * (double)l->count), seen = 0;
+    if (wanted >= l->count && l->count > 0)
+        wanted = l->count - 1; /* the longest */
     for (unsigned slot = 0; slot < LATENCY_SLOTS; slot++) {
         seen += l->slots[slot];
         if (seen > wanted) {

@@ -1,14 +1,20 @@
 /* A load generator that counts exactly and costs little: one thread, epoll, pipelines.
  *
- *   load [-c connections] [-d depth] [-t seconds] [-w warm-up seconds] [-p pid,pid,...] PORT REQUEST BODY
+ *   load [-c connections] [-d depth] [-r rate] [-t seconds] [-w warm-up seconds] [-p pid,pid,...] PORT REQUEST BODY
  *
  * REQUEST and BODY are files: the bytes of one request, and of the body that answers it. Each connection sends `depth`
- * requests at once, waits until every answer is there, and sends the next `depth`.
+ * requests at once, waits until every answer is there, and sends the next `depth`. With a rate, requests leave by a
+ * schedule instead, one at a time on each connection, whether or not the server keeps up.
  *
  * Rule 1: an answer counts if it was read in full and is a 200 with the body, or if it is equal, byte for byte, to the
  *         last one of those (the sample). So a batch costs one memcmp, and nothing is counted unseen.
  * Rule 2: anything else is a fault: another status or body, bytes too many, a connection that ends. One fault and the
  *         measurement is worth nothing; the first is described on stderr.
+ * Rule 3: with a rate, request n is due n / rate seconds after the start, on connection n modulo connections, and its
+ *         latency runs from that moment: also while it waits for the answer before it, and also if it is never sent.
+ *         So a server that stops for a while is charged for every request that would have come in that while
+ *         ("coordinated omission" is the name of the mistake). `late` tells how far behind its own schedule this
+ *         program was with requests that nothing held back.
  *
  * Prints one line of JSON. CPU time is that of the pids, from the kernel's own clock of each process.
  */
@@ -32,14 +38,16 @@ typedef struct client {
     int fd;
     unsigned owed;  /* answers of this batch          */
     size_t sent;    /* bytes of the batch             */
-    uint64_t began; /* ns                             */
+    uint64_t began; /* ns; with a rate: when it was due */
+    uint64_t turns; /* with a rate: requests begun    */
+    uint64_t due;   /* with a rate: requests due      */
     char *rest;     /* the front of an answer, or NULL */
     size_t rest_len;
 } client;
 
 static struct {
     unsigned clients, depth, port;
-    double seconds, warm_up;
+    double seconds, warm_up, rate;
     char *batch, *body;
     size_t batch_len, body_len;
     pid_t pids[PIDS];
@@ -48,8 +56,16 @@ static struct {
 
 static struct {
     uint64_t answers, faults, read; /* read: answers that were read in full */
-    latency batches;
+    uint64_t unanswered;            /* with a rate: due, and not answered by the end */
+    latency batches, late;
 } tally;
+
+static struct {
+    uint64_t start; /* ns */
+    uint64_t next;  /* number of the request that is due next */
+} schedule;
+
+static client *clients;
 
 static char *sample; /* `depth` times the last good answer */
 static size_t sample_len, sample_room;
@@ -103,6 +119,39 @@ begin(client *c, uint64_t now)
     send_more(c);
 }
 
+static uint64_t
+due_ns(uint64_t number)
+{
+    return schedule.start + (uint64_t)((double)number * 1e9 / plan.rate);
+}
+
+static uint64_t
+due_of(const client *c, uint64_t turn)
+{
+    return due_ns(turn * plan.clients + (uint64_t)(c - clients));
+}
+
+static void
+begin_due(client *c)
+{
+    begin(c, due_of(c, c->turns));
+    c->turns++;
+}
+
+/* Sends what is due by now; what is due on a connection that still waits is sent by receive(). */
+static void
+keep_schedule(uint64_t now)
+{
+    for (uint64_t due; (due = due_ns(schedule.next)) <= now; schedule.next++) {
+        client *c = &clients[schedule.next % plan.clients];
+        c->due++;
+        if (c->owed == 0) {
+            latency_add(&tally.late, now - due);
+            begin_due(c);
+        }
+    }
+}
+
 static void
 open_client(client *c)
 {
@@ -125,9 +174,10 @@ lost(client *c)
     fault("the server closed a connection", "", 0);
     close(c->fd);
     free(c->rest);
-    *c = (client){.fd = -1};
+    *c = (client){.fd = -1, .turns = c->due, .due = c->due};
     open_client(c);
-    begin(c, now_ns());
+    if (plan.rate <= 0)
+        begin(c, now_ns());
 }
 
 static void
@@ -223,7 +273,10 @@ receive(client *c)
     c->rest_len = 0;
     uint64_t now = now_ns();
     latency_add(&tally.batches, now - c->began);
-    begin(c, now);
+    if (plan.rate <= 0)
+        begin(c, now);
+    else if (c->turns < c->due)
+        begin_due(c);
 }
 
 static void
@@ -234,7 +287,10 @@ run_until(uint64_t end)
         uint64_t now = now_ns();
         if (now >= end)
             return;
-        int count = epoll_wait(epoll, events, EVENTS, (int)((end - now) / 1000000 + 1));
+        if (plan.rate > 0)
+            keep_schedule(now);
+        /* A schedule is kept by asking again and again: a sleep of some microseconds takes many more. */
+        int count = epoll_wait(epoll, events, EVENTS, plan.rate > 0 ? 0 : (int)((end - now) / 1000000 + 1));
         for (int i = 0; i < count; i++) {
             client *c = events[i].data.ptr;
             if ((events[i].events & EPOLLOUT) != 0) {
@@ -244,6 +300,23 @@ run_until(uint64_t end)
             }
             if ((events[i].events & ~(uint32_t)EPOLLOUT) != 0)
                 receive(c);
+        }
+    }
+}
+
+/* Rule 3, for what is still open at the end. */
+static void
+add_unanswered(uint64_t end)
+{
+    for (unsigned i = 0; i < plan.clients; i++) {
+        const client *c = &clients[i];
+        if (c->owed > 0) {
+            latency_add(&tally.batches, end - c->began);
+            tally.unanswered++;
+        }
+        for (uint64_t turn = c->turns; turn < c->due; turn++) {
+            latency_add(&tally.batches, end - due_of(c, turn));
+            tally.unanswered++;
         }
     }
 }
@@ -300,13 +373,16 @@ contents(const char *path, size_t *len)
 static void
 read_plan(int argc, char **argv)
 {
-    for (int option; (option = getopt(argc, argv, "c:d:t:w:p:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "c:d:r:t:w:p:")) != -1;) {
         switch (option) {
         case 'c':
             plan.clients = (unsigned)atoi(optarg);
             break;
         case 'd':
             plan.depth = (unsigned)atoi(optarg);
+            break;
+        case 'r':
+            plan.rate = atof(optarg);
             break;
         case 't':
             plan.seconds = atof(optarg);
@@ -322,8 +398,8 @@ read_plan(int argc, char **argv)
             exit(2);
         }
     }
-    if (argc - optind != 3 || plan.clients == 0 || plan.depth == 0) {
-        fprintf(stderr, "usage: load [-c N] [-d N] [-t SECONDS] [-w SECONDS] [-p PIDS] PORT REQUEST BODY\n");
+    if (argc - optind != 3 || plan.clients == 0 || plan.depth == 0 || (plan.rate > 0 && plan.depth > 1)) {
+        fprintf(stderr, "usage: load [-c N] [-d N | -r RATE] [-t SECONDS] [-w SECONDS] [-p PIDS] PORT REQUEST BODY\n");
         exit(2);
     }
     size_t one;
@@ -339,19 +415,33 @@ read_plan(int argc, char **argv)
     free(request);
 }
 
+static void
+report(double seconds, double cpu)
+{
+    const latency *l = &tally.batches;
+    printf("{\"answers\": %llu, \"faults\": %llu, \"read\": %llu, \"seconds\": %.4f, \"cpu_seconds\": %.4f, "
+           "\"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f, "
+           "\"unanswered\": %llu, \"late_p99_us\": %.1f, \"rss_kib\": %ld}\n",
+           (unsigned long long)tally.answers, (unsigned long long)tally.faults, (unsigned long long)tally.read, seconds,
+           cpu, latency_us(l, 0.5), latency_us(l, 0.9), latency_us(l, 0.99), latency_us(l, 0.999), latency_us(l, 1),
+           (unsigned long long)tally.unanswered, latency_us(&tally.late, 0.99), resident_kib());
+}
+
 int
 main(int argc, char **argv)
 {
     read_plan(argc, argv);
     epoll = epoll_create1(0);
-    client *clients = calloc(plan.clients, sizeof *clients);
+    clients = calloc(plan.clients, sizeof *clients);
     if (epoll < 0 || clients == NULL)
         die("load");
     for (unsigned i = 0; i < plan.clients; i++)
         open_client(&clients[i]);
     uint64_t began = now_ns();
-    for (unsigned i = 0; i < plan.clients; i++)
-        begin(&clients[i], began);
+    schedule.start = began;
+    if (plan.rate <= 0)
+        for (unsigned i = 0; i < plan.clients; i++)
+            begin(&clients[i], began);
 
     run_until(began + (uint64_t)(plan.warm_up * 1e9));
     uint64_t early_faults = tally.faults;
@@ -362,11 +452,8 @@ main(int argc, char **argv)
     double seconds = (double)(now_ns() - began) / 1e9;
     cpu = cpu_seconds() - cpu;
     tally.faults += early_faults;
-
-    printf("{\"answers\": %llu, \"faults\": %llu, \"read\": %llu, \"seconds\": %.4f, \"cpu_seconds\": %.4f, "
-           "\"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"rss_kib\": %ld}\n",
-           (unsigned long long)tally.answers, (unsigned long long)tally.faults, (unsigned long long)tally.read, seconds,
-           cpu, latency_us(&tally.batches, 0.5), latency_us(&tally.batches, 0.99), latency_us(&tally.batches, 0.999),
-           resident_kib());
+    if (plan.rate > 0)
+        add_unanswered(now_ns());
+    report(seconds, cpu);
     return tally.faults > 0 || tally.answers == 0;
 }

@@ -1,5 +1,9 @@
-"""What is measured of vivace: one handler for each thing that a request may ask of it. `vivace_app.py PORT`."""
+"""What is measured of vivace: one handler for each thing that a request may ask of it.
 
+vivace_app.py PORT IO WORKERS
+"""
+
+import asyncio
 import sys
 from typing import Any
 
@@ -20,6 +24,12 @@ def text() -> str:
 
 @app.get("/async")
 async def hello_async(request: Any) -> Any:
+    return request.Response(text="Hello world!")
+
+
+@app.get("/sleep")
+async def sleep(request: Any) -> Any:
+    await asyncio.sleep(0)
     return request.Response(text="Hello world!")
 
 
@@ -45,4 +55,5 @@ def echo(request: Any) -> bytes:
 
 
 if __name__ == "__main__":
-    app.run(port=int(sys.argv[1]))
+    port, io, workers = sys.argv[1:]
+    app.run(port=int(port), io=io, workers=int(workers), limit_connections=100_000)

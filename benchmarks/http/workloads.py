@@ -23,6 +23,7 @@ def _get(path: bytes, body: bytes, fields: bytes = FIELDS) -> Workload:
 HELLO = _get(b"/", HELLO_BODY)
 TEXT = _get(b"/text", HELLO_BODY)
 ASYNC = _get(b"/async", HELLO_BODY)
+SLEEP = _get(b"/sleep", HELLO_BODY)
 JSON = _get(b"/json", b'{"message":"Hello world!"}')
 USER = _get(b"/users/31415926", b"31415926")
 HEADERS = _get(b"/headers", b"127.0.0.1*/*load/1.0en", MORE_FIELDS)
