@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 CLANG ?= $(shell for name in clang clang-19 clang-18 clang-16 clang-14; do command -v $$name && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help hello setup build test sanitize lint bench fuzz clean tools
+.PHONY: help hello setup build test sanitize lint bench budget fuzz clean tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ bench: build ## measure the kernels, then the server
 	    echo "=== $$kernel"; $$kernel || exit 1; \
 	done
 	@$(VENV)/python benchmarks/http/run.py --output build/results.md
+
+budget: tools ## count instructions a request on every CPython found, and write them into the budget
+	@$(VENV)/python tools/run_tests.py update-budget
 
 fuzz: tools ## run each fuzz target for FUZZ_SECONDS (60), where there is a clang
 	@CLANG='$(CLANG)' SECONDS_EACH='$(FUZZ_SECONDS)' $(IN_VENV) tools/fuzz.sh

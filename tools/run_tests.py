@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run the tests in parts, one after the other, and close with one line: "N passed, N failed".
 
-    python tools/run_tests.py [layers] [core] [core-sanitized] [python] [python-sanitized]
+    python tools/run_tests.py [layers] [core] [core-sanitized] [python] [budget] [python-sanitized]
 
 Without arguments every part runs, in this order. A part that fails does not keep the others from running, and nothing
 runs for ever: each part has a time limit. It is run by the Python of an environment that holds meson and ninja.
@@ -29,6 +29,7 @@ REPORTS = BUILD / "reports"
 
 CORE_LIMIT_S = 900
 PYTEST_LIMIT_S = 1200
+BUDGET_LIMIT_S = 120
 
 # "debugoptimized" keeps assert() alive and the sanitizers' stack traces readable.
 SANITIZED_SETUP = ("-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false")
@@ -50,6 +51,7 @@ class Count(NamedTuple):
         return Count(self.passed + other.passed, self.failed + other.failed)
 
 
+SKIPPED = 77  # what a program ends with that has found nothing to test
 NONE = Count(0, 0)
 ONE_PASSED = Count(1, 0)
 ONE_FAILED = Count(0, 1)
@@ -128,6 +130,17 @@ def count_pytest(report: Path, code: int) -> Count:
 
 def run_pytest(name: str, python: Path, setup_args: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Count:
     """Install vivace for one CPython, in an environment of its own, and run pytest there."""
+    environment = install(name, python, setup_args)
+    if environment is None:
+        return ONE_FAILED
+    report = REPORTS / f"pytest-{name}.xml"
+    report.unlink(missing_ok=True)
+    code = run([environment.python, "-m", "pytest", "-q", f"--junitxml={report}"], PYTEST_LIMIT_S, env)
+    return count_pytest(report, code)
+
+
+def install(name: str, python: Path, setup_args: Sequence[str] = ()) -> Environment | None:
+    """Install vivace and what its tests need for one CPython; None where that failed."""
     environment = Environment(BUILD / f"venv-{name}")
     try:
         environment.create(python)
@@ -135,11 +148,20 @@ def run_pytest(name: str, python: Path, setup_args: Sequence[str] = (), env: Map
         environment.install_package(BUILD / f"py{name}", setup_args)
     except subprocess.CalledProcessError as error:
         say(f"could not install vivace for {python}: {error}")
+        return None
+    return environment
+
+
+def run_budget(name: str, python: Path, do: str) -> Count:
+    """Count instructions a request and compare them with the committed budget, or write them into it."""
+    environment = install(name, python)
+    if environment is None:
         return ONE_FAILED
-    report = REPORTS / f"pytest-{name}.xml"
-    report.unlink(missing_ok=True)
-    code = run([environment.python, "-m", "pytest", "-q", f"--junitxml={report}"], PYTEST_LIMIT_S, env)
-    return count_pytest(report, code)
+    code = run([environment.python, ROOT / "benchmarks" / "instructions" / "run.py", do], BUDGET_LIMIT_S)
+    if code == SKIPPED:
+        say("skipped: nothing was compared, for the reason above")
+        return NONE
+    return ONE_FAILED if code else ONE_PASSED
 
 
 def sanitizer_environment() -> dict[str, str]:
@@ -179,6 +201,12 @@ def run_layers() -> Count:
     return ONE_FAILED if run([sys.executable, ROOT / "tools" / "check_layers.py"], 60) else ONE_PASSED
 
 
+def budget_parts(do: str) -> Iterator[tuple[str, Callable[[], Count]]]:
+    """Yield the parts that count instructions."""
+    for version, path in find_pythons().items():
+        yield f"instructions a request, CPython {version}", partial(run_budget, version, path, do)
+
+
 def parts_of(group: str) -> Iterator[tuple[str, Callable[[], Count]]]:
     """Yield a title and a function for each part of a group."""
     match group:
@@ -198,13 +226,15 @@ def parts_of(group: str) -> Iterator[tuple[str, Callable[[], Count]]]:
                 io = "epoll" if version == next(iter(pythons)) else "auto"
                 title = f"pytest, CPython {version} ({path}), io {io}"
                 yield title, partial(run_pytest, version, path, env={"VIVACE_IO": io})
+        case "budget" | "update-budget":
+            yield from budget_parts("--check" if group == "budget" else "--update")
         case "python-sanitized":
             yield "pytest, address and undefined behaviour sanitizers", run_pytest_sanitized
         case _:
             sys.exit(f"there is no part {group!r}: choose from {', '.join(GROUPS)}")
 
 
-GROUPS = ("layers", "core", "core-sanitized", "python", "python-sanitized")
+GROUPS = ("layers", "core", "core-sanitized", "python", "budget", "python-sanitized")
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """What is counted: one route a habit of users."""
 
+import asyncio
 import sys
 
 from vivace import Application
@@ -19,6 +20,12 @@ def text(request):
 
 @app.get("/async")
 async def asynchronous(request):
+    return request.Response(text="Hello world!")
+
+
+@app.get("/sleep")
+async def sleep(request):
+    await asyncio.sleep(0)
     return request.Response(text="Hello world!")
 
 
