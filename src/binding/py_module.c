@@ -53,6 +53,16 @@ borrow(const char *module_name, const char *name)
     return value;
 }
 
+int
+state_load_json(module_state *state)
+{
+    if (state->json_encode == NULL)
+        state->json_encode = borrow("msgspec.json", "encode");
+    if (state->json_encode != NULL && state->json_decode == NULL)
+        state->json_decode = borrow("msgspec.json", "decode");
+    return state->json_decode != NULL ? 0 : -1;
+}
+
 static int
 borrow_all(module_state *state)
 {
@@ -60,8 +70,6 @@ borrow_all(module_state *state)
         PyObject **to;
         const char *module, *name;
     } wanted[] = {
-        {&state->json_encode, "msgspec.json", "encode"},
-        {&state->json_decode, "msgspec.json", "decode"},
         {&state->json_error, "vivace.exceptions", "JSONError"},
         {&state->not_found, "vivace.exceptions", "RouteNotFoundException"},
         {&state->task_type, "asyncio", "Task"},

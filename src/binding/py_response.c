@@ -429,6 +429,8 @@ fill(module_state *state, response_object *self, PyObject **values)
             return -1;
     } else if (json != NULL) {
         self->media = VV_MEDIA_JSON;
+        if (state->json_encode == NULL && state_load_json(state) < 0)
+            return -1;
         self->body = PyObject_CallOneArg(state->json_encode, json);
         if (self->body == NULL)
             return -1;

@@ -107,7 +107,7 @@ server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     module_state *state = state_of_type(type);
     PyObject *selector, *app, *routes;
     vv_limits limits;
-    if (state == NULL ||
+    if (state == NULL || state_load_json(state) < 0 ||
         !PyArg_ParseTuple(args, "O!OO!:Server", state->selector_type, &selector, &app, state->routes_type, &routes))
         return NULL;
     if (read_limits(kwargs, &limits) < 0)

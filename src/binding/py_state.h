@@ -46,7 +46,7 @@ typedef struct module_state {
     PyObject *methods[VV_METHOD_OTHER]; /* interned str */
     PyObject *version_10, *version_11, *scheme_http;
 
-    PyObject *json_encode, *json_decode; /* msgspec.json */
+    PyObject *json_encode, *json_decode; /* msgspec.json, once there is a server or state_load_json() was called */
     PyObject *json_error;                /* vivace.exceptions.JSONError      */
     PyObject *not_found;                 /* vivace.exceptions.RouteNotFoundException */
     PyObject *task_type;                 /* asyncio.Task                     */
@@ -79,6 +79,9 @@ state_revive(PyObject *object)
     Py_SET_REFCNT(object, 1);
 #endif
 }
+
+/* Imports msgspec, which takes longer than all the rest: not before it is needed. 0, or -1 with an exception. */
+int state_load_json(module_state *state);
 
 /* The state, from a type of ours or a subclass of one. NULL with TypeError when it is none. */
 module_state *state_of_type(PyTypeObject *type);
