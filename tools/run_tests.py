@@ -3,11 +3,13 @@
 
     python tools/run_tests.py [layers] [core] [core-sanitized] [python] [budget] [python-sanitized]
 
-Without arguments every part runs, in this order. A part that fails does not keep the others from running, and nothing
+Without arguments every part runs, in this order; `matrix` (the sanitized Python tests on every back-end and every
+instruction set) only when it is named. A part that fails does not keep the others from running, and nothing
 runs for ever: each part has a time limit. It is run by the Python of an environment that holds meson and ninja.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -177,7 +179,12 @@ def sanitizer_environment() -> dict[str, str]:
     }
 
 
-def run_pytest_sanitized() -> Count:
+def forced(io: str, simd: str) -> dict[str, str]:
+    """Give the environment that makes the engine use this back-end and this instruction set, where it can."""
+    return {"VIVACE_IO": io} | ({} if simd == "auto" else {"VIVACE_SIMD": simd})
+
+
+def run_pytest_sanitized(env: Mapping[str, str] | None = None) -> Count:
     """Run pytest on the newest CPython with a sanitized extension; every report counts as a failure."""
     for old in REPORTS.glob(f"{SANITIZER_LOG.name}.*"):
         old.unlink()
@@ -185,7 +192,7 @@ def run_pytest_sanitized() -> Count:
     if not pythons:
         return ONE_FAILED
     version, python = list(pythons.items())[-1]
-    count = run_pytest(f"{version}-sanitized", python, SANITIZED_EXTENSION, sanitizer_environment())
+    count = run_pytest(f"{version}-sanitized", python, SANITIZED_EXTENSION, sanitizer_environment() | (env or {}))
     # A server that a test started in a process of its own reports here too, though no test may notice.
     for report in sorted(REPORTS.glob(f"{SANITIZER_LOG.name}.*")):
         say(report.read_text(errors="replace"))
@@ -221,15 +228,20 @@ def parts_of(group: str) -> Iterator[tuple[str, Callable[[], Count]]]:
             pythons = find_pythons()
             if not pythons:
                 yield "pytest: no CPython that can build an extension was found", lambda: ONE_FAILED
-            for version, path in pythons.items():
-                # One Python runs on epoll, the others on what `auto` finds: io_uring where there is one.
-                io = "epoll" if version == next(iter(pythons)) else "auto"
-                title = f"pytest, CPython {version} ({path}), io {io}"
-                yield title, partial(run_pytest, version, path, env={"VIVACE_IO": io})
+            # One Python runs on epoll and the plainest instructions, the next on the middle ones, the others on what
+            # is chosen by itself: io_uring and the widest registers where there are such.
+            choices = itertools.chain([("epoll", "base"), ("auto", "avx2")], itertools.repeat(("auto", "auto")))
+            for (version, path), (io, simd) in zip(pythons.items(), choices, strict=False):
+                title = f"pytest, CPython {version} ({path}), io {io}, simd {simd}"
+                yield title, partial(run_pytest, version, path, env=forced(io, simd))
         case "budget" | "update-budget":
             yield from budget_parts("--check" if group == "budget" else "--update")
         case "python-sanitized":
             yield "pytest, address and undefined behaviour sanitizers", run_pytest_sanitized
+        case "matrix":
+            for io, simd in itertools.product(("epoll", "uring"), ("base", "avx2", "avx512")):
+                title = f"pytest, address and undefined behaviour sanitizers, io {io}, simd {simd}"
+                yield title, partial(run_pytest_sanitized, forced(io, simd))
         case _:
             sys.exit(f"there is no part {group!r}: choose from {', '.join(GROUPS)}")
 
