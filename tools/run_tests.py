@@ -214,6 +214,26 @@ def budget_parts(do: str) -> Iterator[tuple[str, Callable[[], Count]]]:
         yield f"instructions a request, CPython {version}", partial(run_budget, version, path, do)
 
 
+def python_parts() -> Iterator[tuple[str, Callable[[], Count]]]:
+    """Yield the parts that run pytest, one for each CPython."""
+    pythons = find_pythons()
+    if not pythons:
+        yield "pytest: no CPython that can build an extension was found", lambda: ONE_FAILED
+    # One Python runs on epoll and the plainest instructions, the next on the middle ones, the others on what is chosen
+    # by itself: io_uring and the widest registers where there are such.
+    choices = itertools.chain([("epoll", "base"), ("auto", "avx2")], itertools.repeat(("auto", "auto")))
+    for (version, path), (io, simd) in zip(pythons.items(), choices, strict=False):
+        title = f"pytest, CPython {version} ({path}), io {io}, simd {simd}"
+        yield title, partial(run_pytest, version, path, env=forced(io, simd))
+
+
+def matrix_parts() -> Iterator[tuple[str, Callable[[], Count]]]:
+    """Yield the sanitized tests on every back-end and every instruction set."""
+    for io, simd in itertools.product(("epoll", "uring"), ("base", "avx2", "avx512")):
+        title = f"pytest, address and undefined behaviour sanitizers, io {io}, simd {simd}"
+        yield title, partial(run_pytest_sanitized, forced(io, simd))
+
+
 def parts_of(group: str) -> Iterator[tuple[str, Callable[[], Count]]]:
     """Yield a title and a function for each part of a group."""
     match group:
@@ -225,23 +245,13 @@ def parts_of(group: str) -> Iterator[tuple[str, Callable[[], Count]]]:
             title = "C tests, address and undefined behaviour sanitizers"
             yield title, partial(run_core, "core-sanitized", SANITIZED_SETUP)
         case "python":
-            pythons = find_pythons()
-            if not pythons:
-                yield "pytest: no CPython that can build an extension was found", lambda: ONE_FAILED
-            # One Python runs on epoll and the plainest instructions, the next on the middle ones, the others on what
-            # is chosen by itself: io_uring and the widest registers where there are such.
-            choices = itertools.chain([("epoll", "base"), ("auto", "avx2")], itertools.repeat(("auto", "auto")))
-            for (version, path), (io, simd) in zip(pythons.items(), choices, strict=False):
-                title = f"pytest, CPython {version} ({path}), io {io}, simd {simd}"
-                yield title, partial(run_pytest, version, path, env=forced(io, simd))
+            yield from python_parts()
         case "budget" | "update-budget":
             yield from budget_parts("--check" if group == "budget" else "--update")
         case "python-sanitized":
             yield "pytest, address and undefined behaviour sanitizers", run_pytest_sanitized
         case "matrix":
-            for io, simd in itertools.product(("epoll", "uring"), ("base", "avx2", "avx512")):
-                title = f"pytest, address and undefined behaviour sanitizers, io {io}, simd {simd}"
-                yield title, partial(run_pytest_sanitized, forced(io, simd))
+            yield from matrix_parts()
         case _:
             sys.exit(f"there is no part {group!r}: choose from {', '.join(GROUPS)}")
 
