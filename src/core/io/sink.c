@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ vv_sink_open_fd(vv_sink *sink, int fd)
     if (fstat(fd, &stat) < 0)
         return VV_E_SYSTEM;
     sink->fd = fd;
+    sink->is_pipe = S_ISFIFO(stat.st_mode);
     if (S_ISREG(stat.st_mode)) {
         sink->kind = VV_SINK_FILE; /* not opened again: the offset is shared with other writers */
     } else if (S_ISSOCK(stat.st_mode)) {
@@ -57,6 +59,7 @@ open_path(vv_sink *sink)
     sink->fd = fd;
     sink->owned = 1;
     sink->kind = S_ISREG(stat.st_mode) ? VV_SINK_FILE : VV_SINK_UNBLOCKED;
+    sink->is_pipe = S_ISFIFO(stat.st_mode);
     sink->file[0] = (uint64_t)stat.st_dev;
     sink->file[1] = (uint64_t)stat.st_ino;
     return VV_OK;
@@ -104,6 +107,18 @@ vv_sink_wait(const vv_sink *sink, int timeout_ms)
     (void)!poll(&what, 1, timeout_ms);
 }
 
+/* As many whole lines as a pipe takes in one piece; a longer line alone. */
+static vv_span
+piece_for_pipe(vv_span lines)
+{
+    if (lines.len <= PIPE_BUF)
+        return lines;
+    const uint8_t *end = memrchr(lines.at, '\n', PIPE_BUF);
+    if (end == NULL)
+        end = memchr(lines.at + PIPE_BUF, '\n', lines.len - PIPE_BUF);
+    return end != NULL ? vv_span_of(lines.at, (size_t)(end - lines.at) + 1) : lines;
+}
+
 static ssize_t
 write_once(const vv_sink *sink, vv_span bytes)
 {
@@ -133,7 +148,8 @@ vv_sink_write(const vv_sink *sink, vv_span bytes, size_t *written)
 {
     *written = 0;
     while (*written < bytes.len) {
-        ssize_t count = write_once(sink, vv_span_of(bytes.at + *written, bytes.len - *written));
+        vv_span rest = vv_span_of(bytes.at + *written, bytes.len - *written);
+        ssize_t count = write_once(sink, sink->is_pipe ? piece_for_pipe(rest) : rest);
         if (count > 0)
             *written += (size_t)count;
         else if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))

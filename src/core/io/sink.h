@@ -5,6 +5,10 @@
  * bytes at once. A file that was opened by path is followed: when the path names another file (logrotate), that one is
  * opened.
  *
+ * Several processes may write to one pipe: lines are written in pieces that the kernel takes whole or not at all
+ * (PIPE_BUF), so that none is torn by another's, unless it alone is longer. Files that are appended to need no such
+ * care.
+ *
  * Ownership   vv_sink_open_...() / vv_sink_close(). The caller's descriptor stays the caller's, and must stay open.
  * Threads     none.
  * Cost        one system call a write (two where the kernel is asked before).
@@ -26,8 +30,9 @@ typedef enum vv_sink_kind {
 
 typedef struct vv_sink {
     int fd;
-    int owned;        /* fd is ours to close */
-    int kind;         /* vv_sink_kind */
+    int owned; /* fd is ours to close */
+    int kind;  /* vv_sink_kind */
+    int is_pipe;
     char *path;       /* owned; NULL: a descriptor */
     uint64_t file[2]; /* what the path named when it was opened */
 } vv_sink;
@@ -41,7 +46,7 @@ void vv_sink_close(vv_sink *sink);
 /* Opens the path again if it names another file now. A failure leaves all as it was. */
 void vv_sink_follow(vv_sink *sink);
 
-/* Writes what can be written at once.
+/* Writes what can be written at once of some lines.
  *
  *   written   written always: how many bytes are gone.
  *

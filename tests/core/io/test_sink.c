@@ -102,6 +102,89 @@ a_socket_that_nobody_reads(void **state)
     assert_never_waits(fd[0], fd[1], VV_SINK_SOCKET);
 }
 
+/* One of several writers: lines of one letter, of all lengths. */
+typedef struct writer {
+    vv_sink sink;
+    char letter;
+    char text[32 * 1024];
+    size_t len, made;
+} writer;
+
+static void
+make_lines(writer *w)
+{
+    while (w->made < 400) {
+        size_t len = 1 + w->made * 37 % 700;
+        if (w->len + len + 1 > sizeof w->text)
+            return;
+        memset(w->text + w->len, w->letter, len);
+        w->text[w->len + len] = '\n';
+        w->len += len + 1;
+        w->made++;
+    }
+}
+
+static void
+no_line_is_torn_by_another_writers(void **state)
+{
+    static writer writers[3];
+    static char got[1 << 20];
+    size_t got_len = 0, lines = 0;
+    int fd[2];
+    assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+    for (int i = 0; i < 3; i++) {
+        writers[i] = (writer){.letter = (char)('a' + i)};
+        assert_int_equal(vv_sink_open_fd(&writers[i].sink, fd[1]), VV_OK);
+    }
+    fcntl(fd[0], F_SETFL, O_NONBLOCK);
+    for (int round = 0; round < 4000 && lines < 3 * 400; round++) {
+        for (int i = 0; i < 3; i++) {
+            writer *w = &writers[(i + round) % 3]; /* each is the first in its turn */
+            size_t written;
+            make_lines(w);
+            vv_status status = vv_sink_write(&w->sink, vv_span_of(w->text, w->len), &written);
+            assert_true(status == VV_OK || status == VV_AGAIN);
+            memmove(w->text, w->text + written, w->len - written);
+            w->len -= written;
+        }
+        ssize_t count = read(fd[0], got + got_len, 3000); /* it reads, but slowly: the pipe is full all the time */
+        if (count > 0)
+            got_len += (size_t)count;
+        lines = 0;
+        for (size_t i = 0; i < got_len; i++)
+            lines += got[i] == '\n';
+    }
+    assert_int_equal(lines, 3 * 400);
+    for (size_t i = 1; i < got_len; i++)
+        if (got[i] != '\n' && got[i - 1] != '\n')
+            assert_int_equal(got[i], got[i - 1]);
+    for (int i = 0; i < 3; i++)
+        vv_sink_close(&writers[i].sink);
+    close(fd[0]);
+    close(fd[1]);
+}
+
+static void
+a_line_that_is_longer_than_a_piece(void **state)
+{
+    static char text[20000];
+    char got[sizeof text];
+    vv_sink sink;
+    size_t written;
+    int fd[2];
+    memset(text, 'x', sizeof text);
+    text[9] = text[12000] = text[sizeof text - 1] = '\n';
+    assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+    assert_int_equal(vv_sink_open_fd(&sink, fd[1]), VV_OK);
+    assert_int_equal(vv_sink_write(&sink, vv_span_of(text, sizeof text), &written), VV_OK);
+    assert_int_equal(written, sizeof text);
+    assert_int_equal(read(fd[0], got, sizeof got), sizeof got);
+    assert_memory_equal(got, text, sizeof text);
+    vv_sink_close(&sink);
+    close(fd[0]);
+    close(fd[1]);
+}
+
 static void
 a_reader_that_is_gone(void **state)
 {
@@ -210,9 +293,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_pipe_that_nobody_reads), cmocka_unit_test(a_socket_that_nobody_reads),
-        cmocka_unit_test(a_reader_that_is_gone),    cmocka_unit_test(a_full_disk),
-        cmocka_unit_test(a_file_shares_its_offset), cmocka_unit_test(a_file_is_followed),
+        cmocka_unit_test(a_pipe_that_nobody_reads),
+        cmocka_unit_test(a_socket_that_nobody_reads),
+        cmocka_unit_test(a_reader_that_is_gone),
+        cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(a_file_shares_its_offset),
+        cmocka_unit_test(a_file_is_followed),
+        cmocka_unit_test(no_line_is_torn_by_another_writers),
+        cmocka_unit_test(a_line_that_is_longer_than_a_piece),
         cmocka_unit_test(what_cannot_be_opened),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
