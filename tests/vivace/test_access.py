@@ -42,6 +42,35 @@ def gone():
 @app.post("/echo")
 def echo(request):
     return request.body
+
+@app.get("/called-back")
+def called_back(request):
+    request.add_done_callback(lambda request: None)
+    return "called"
+
+@app.get("/aborted")
+def aborted(request):
+    request.transport.abort()
+    return "nobody hears this"
+
+@app.get("/aborted-later")
+async def aborted_later(request):
+    await asyncio.sleep(0.001)
+    request.transport.abort()
+    return "nobody hears this"
+
+@app.get("/blocking", blocking=True)
+def blocking():
+    return "in a thread"
+
+@app.exception_handler(OSError)
+async def answer_later(request, exception):
+    await asyncio.sleep(0.001)
+    return request.Response("handled", 418)
+
+@app.get("/handled")
+def handled():
+    raise OSError
 """
 
 COMBINED = re.compile(
@@ -211,6 +240,31 @@ def test_every_kind_of_answer_has_one_line(serving):
             ("nonsense", "400", "11"),
         ]
     )
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/called-back", "200 6B"),
+        ("/aborted", "499 0B"),
+        ("/aborted-later", "499 0B"),
+        ("/blocking", "200 11B"),
+        ("/handled", "418 7B"),
+    ],
+)
+def test_whatever_way_an_answer_takes(serving, path, line, loop):
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    process = serving("--access-log", "--access-log-format", "short", "--loop", loop, VIVACE_IO="epoll")
+    client = process.client()
+    client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+    if "499" in line:
+        assert client.at_end()
+    else:
+        assert client.answer().status == int(line[:3])
+    (only,) = lines(process)
+    assert f'"GET {path}" {line} ' in only
 
 
 def test_a_refusal_is_told_with_its_reason_beside_its_line(serving):
