@@ -304,10 +304,16 @@ run_coroutine(server_object *self, request_object *request, const route_plan *pl
     return VV_LIKELY(step->pending == NULL && *result != NULL) || coroutine_end_twin(self, result);
 }
 
-static void
-raise_not_found(server_object *self)
+/* RouteNotFoundException, or an HTTPError of 405 where the path takes other methods. */
+VV_COLD static void
+raise_unrouted(server_object *self, const vv_match *match)
 {
-    PyObject *exception = PyObject_CallNoArgs(self->state->not_found);
+    PyObject *exception = NULL, *methods = NULL;
+    if (match->allow == 0)
+        exception = PyObject_CallNoArgs(self->state->not_found);
+    else if ((methods = routes_method_names(self->routes, match->allow)) != NULL)
+        exception = PyObject_CallOneArg(self->state->method_not_allowed, methods);
+    Py_XDECREF(methods);
     if (exception != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
         Py_DECREF(exception);
@@ -338,10 +344,10 @@ on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body
 
     if (VV_UNLIKELY(match->route == NULL)) {
         request->plan = NULL;
-        if (match->allow != 0) {
+        if (match->allow != 0 && req->method == VV_METHOD_OPTIONS) {
             vv_conn_reply_unrouted(conn, req, match);
         } else {
-            raise_not_found(self);
+            raise_unrouted(self, match);
             answer_exception(self, request);
             selector_wash(self->selector);
         }
@@ -458,7 +464,7 @@ release(void *owner)
 }
 
 vv_app
-app_table(server_object *self, int wants_unrouted)
+app_table(server_object *self, vv_unrouted wants_unrouted)
 {
     return (vv_app){
         .self = self,

@@ -72,6 +72,7 @@ borrow_all(module_state *state)
     } wanted[] = {
         {&state->json_error, "vivace.exceptions", "JSONError"},
         {&state->not_found, "vivace.exceptions", "RouteNotFoundException"},
+        {&state->method_not_allowed, "vivace.exceptions", "method_not_allowed"},
         {&state->task_type, "asyncio", "Task"},
         {&state->enter_task, "asyncio.tasks", "_enter_task"},
         {&state->leave_task, "asyncio.tasks", "_leave_task"},
@@ -117,7 +118,7 @@ module_exec(PyObject *module)
 #define EACH_OBJECT(X) \
     X(request_type) X(response_type) X(headers_type) X(multidict_type) X(routes_type) X(server_type) \
     X(selector_type) X(selector_map_type) X(loop_base_type) X(pending_type) X(transport_type) X(kept_property_type) \
-    X(version_10) X(version_11) X(scheme_http) X(json_encode) X(json_decode) X(json_error) X(not_found) X(task_type) \
+    X(version_10) X(version_11) X(scheme_http) X(json_encode) X(json_decode) X(json_error) X(not_found) X(method_not_allowed) X(task_type) \
     X(enter_task) X(leave_task) X(running_loop) X(cancelled_error) X(selector_key) X(namespace_type) X(uuid_type) \
     X(task_keywords)
 /* clang-format on */

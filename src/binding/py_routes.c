@@ -321,13 +321,13 @@ routes_placeholders(PyObject *unused, PyObject *pattern)
     return result;
 }
 
-static PyObject *
-allowed(const vv_router *router, uint32_t allow)
+PyObject *
+routes_method_names(const routes_object *self, uint32_t methods)
 {
     PyObject *list = PyList_New(0);
     for (unsigned n = 0; list != NULL && n < VV_ROUTER_METHODS; n++) {
-        vv_span name = vv_router_method_name(router, n);
-        if ((allow >> n & 1) == 0 || name.len == 0)
+        vv_span name = vv_router_method_name(self->router, n);
+        if ((methods >> n & 1) == 0 || name.len == 0)
             continue;
         PyObject *text = PyUnicode_FromStringAndSize((const char *)name.at, (Py_ssize_t)name.len);
         if (text == NULL || PyList_Append(list, text) < 0)
@@ -354,7 +354,7 @@ routes_match(PyObject *object, PyObject *args)
     vv_span span = vv_span_of(path, (size_t)path_len);
     vv_router_match(self->router, vv_span_of(method, (size_t)method_len), span, &match);
     uint32_t allow = match.route != NULL ? vv_router_allow(self->router, span) : match.allow;
-    PyObject *values = PyDict_New(), *methods = allowed(self->router, allow);
+    PyObject *values = PyDict_New(), *methods = routes_method_names(self, allow);
     const route_plan *plan = match.route != NULL ? vv_route_data(match.route) : NULL;
     int failed = values == NULL || methods == NULL;
     for (uint32_t i = 0; !failed && plan != NULL && i < match.count; i++) {

@@ -38,6 +38,9 @@ typedef struct routes_object {
 /* A path parameter as Python sees it. New reference, or NULL with an exception. */
 PyObject *param_value(module_state *state, vv_param_type type, vv_span text);
 
+/* The names of the methods whose bits are set (vv_match.allow). New tuple of str, or NULL with MemoryError. */
+PyObject *routes_method_names(const routes_object *self, uint32_t methods);
+
 /* Decoded path text (a NUL stands for an escaped slash) as str. */
 PyObject *path_text(vv_span text);
 

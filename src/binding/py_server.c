@@ -63,7 +63,7 @@ read_limits(PyObject *kwargs, vv_limits *limits)
 static int
 open_server(server_object *self, const vv_limits *limits)
 {
-    PyObject *wants = PyObject_GetAttr(self->app, self->state->name__wants_not_found);
+    PyObject *wants = PyObject_GetAttr(self->app, self->state->name__wants_unrouted);
     int wants_unrouted = wants != NULL ? PyObject_IsTrue(wants) : -1;
     Py_XDECREF(wants);
     if (wants_unrouted < 0)
@@ -73,7 +73,7 @@ open_server(server_object *self, const vv_limits *limits)
         return -1;
     }
     self->routes->in_use = 1;
-    vv_app app = app_table(self, wants_unrouted);
+    vv_app app = app_table(self, wants_unrouted ? VV_UNROUTED_ALL : VV_UNROUTED_JSON);
     if (vv_server_new(&self->server, self->selector->loop, &app, self->routes->router, limits) != VV_OK) {
         PyErr_NoMemory();
         return -1;

@@ -32,7 +32,7 @@ typedef struct server_object {
 void server_close_all(selector_object *selector);
 
 /* py_app.c */
-vv_app app_table(server_object *self, int wants_unrouted);
+vv_app app_table(server_object *self, vv_unrouted wants_unrouted);
 
 /* py_access.c: Server.log_access(). */
 PyObject *server_log_access(PyObject *self, PyObject *args, PyObject *kwargs);

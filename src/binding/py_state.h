@@ -15,7 +15,7 @@
 #define NAME_TABLE(X) \
     X(text) X(code) X(body) X(json) X(mime_type) X(encoding) X(headers) X(cookies) X(status) X(loop) \
     X(context) X(eager_start) X(cancel) X(_ready) X(_selector) X(_scheduled) \
-    X(_stopping) X(_handle_exception) X(_wants_not_found) X(_refused) X(_request_type) X(fileobj) X(fd) \
+    X(_stopping) X(_handle_exception) X(_wants_unrouted) X(_refused) X(_request_type) X(fileobj) X(fd) \
     X(get_task_factory) X(create_task) X(__dict__) \
     X(_asyncio_future_blocking) X(args)
 /* clang-format on */
@@ -49,6 +49,7 @@ typedef struct module_state {
     PyObject *json_encode, *json_decode; /* msgspec.json, once there is a server or state_load_json() was called */
     PyObject *json_error;                /* vivace.exceptions.JSONError      */
     PyObject *not_found;                 /* vivace.exceptions.RouteNotFoundException */
+    PyObject *method_not_allowed;        /* vivace.exceptions.method_not_allowed     */
     PyObject *task_type;                 /* asyncio.Task                     */
     PyObject *enter_task, *leave_task;   /* asyncio.tasks._enter_task ...    */
     PyObject *running_loop;              /* asyncio._get_running_loop        */

@@ -324,8 +324,8 @@ class Application:
         return self._failures.answer(request, exception, debug=self.debug)
 
     @property
-    def _wants_not_found(self) -> bool:
-        """Whether an error handler answers for paths that have no route."""
+    def _wants_unrouted(self) -> bool:
+        """Whether an error handler answers for paths or methods that have no route."""
         return self._failures.find(RouteNotFoundException) is not None
 
     @property

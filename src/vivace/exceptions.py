@@ -1,7 +1,7 @@
 """What handlers raise to answer with an error, and what the engine raises on their behalf."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 __all__ = ["HTTPError", "JSONError", "RouteNotFoundException"]
@@ -13,7 +13,8 @@ class HTTPError(Exception):
     """Ends a request with a status: `raise HTTPError(404, "no such user")`.
 
     status   int, 100 to 999; ValueError outside
-    detail   the body, as text/plain; the status' registered reason when left out
+    detail   what to tell the client, str: the body, or a part of it where the client prefers JSON; the status'
+             registered reason when left out
     headers  further header fields of the answer, such as `{"WWW-Authenticate": "Basic"}`
 
     Answered by the nearest error handler of the application, or plainly.
@@ -26,7 +27,11 @@ class HTTPError(Exception):
     """
 
     def __init__(self, status: int, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> None:
-        """ValueError for a status that is none."""
+        """ValueError for a status that is none, TypeError for a detail that is no text."""
+        given: object = detail
+        if given is not None and not isinstance(given, str):
+            msg = f"HTTPError takes a text for its detail, not {detail!r}: for JSON of your own return a Response"
+            raise TypeError(msg)
         if not _LOWEST <= status <= _HIGHEST:
             msg = f"HTTPError takes a status from {_LOWEST} to {_HIGHEST}, not {status!r}"
             raise ValueError(msg)
@@ -56,6 +61,11 @@ class JSONError(json.JSONDecodeError):
 
     A `json.JSONDecodeError`: `msg`, `doc`, `pos`, `lineno` and `colno` tell where.
     """
+
+
+def method_not_allowed(methods: Iterable[str]) -> HTTPError:
+    """Make the 405 of a path that takes only these methods."""
+    return HTTPError(405, headers={"Allow": ", ".join(methods)})
 
 
 def reason(status: int) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from vivace._engine import Request, Response
 from vivace.exceptions import HTTPError, JSONError
+from vivace.pages import error_page
 from vivace.signatures import describe
 from vivace.spelling import did_you_mean
 
@@ -61,9 +62,9 @@ class ErrorHandlers:
         try:
             answer = handler(request, exception)
         except Exception as second:  # noqa: BLE001 - whatever it is, somebody waits for an answer
-            return plain_answer(request, second, debug=debug)
+            return plain_answer(request, _behind(second, exception), debug=debug)
         if inspect.isawaitable(answer):
-            return _awaited(answer, handler, request, debug=debug)
+            return _awaited(answer, handler, request, exception, debug=debug)
         return _checked(answer, handler, request, debug=debug)
 
 
@@ -71,24 +72,33 @@ def plain_answer(request: Request, exception: BaseException, *, debug: bool) -> 
     """Answer an exception that no error handler takes; what is nobody's answer is logged with its traceback."""
     match exception:
         case HTTPError():
-            return Response(exception.detail, exception.status, headers=exception.headers)
+            return error_page(request, exception.status, exception.detail, headers=exception.headers, debug=debug)
         case JSONError():
-            return Response(f"The body is not JSON: {exception}", HTTPStatus.BAD_REQUEST)
+            return error_page(request, HTTPStatus.BAD_REQUEST, f"The body is not JSON: {exception}", debug=debug)
         case asyncio.CancelledError():
-            return Response("Service Unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
+            return error_page(request, HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable", debug=debug)
     _log.error("%s %s failed: %s", request.method, request.raw_path, _line(exception), exc_info=exception)
     for watcher in tuple(watchers):
         watcher(request, exception)
-    text = "".join(traceback.format_exception(exception)) if debug else "Internal Server Error"
-    return Response(text, HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return error_page(request, status, "Internal Server Error", debug=debug, failure=exception)
 
 
-async def _awaited(answer: Awaitable[Any], handler: ErrorHandler, request: Request, *, debug: bool) -> Any:
+async def _awaited(
+    answer: Awaitable[Any], handler: ErrorHandler, request: Request, exception: BaseException, *, debug: bool
+) -> Any:
     try:
         final = await answer
     except Exception as second:  # noqa: BLE001 - whatever it is, somebody waits for an answer
-        return plain_answer(request, second, debug=debug)
+        return plain_answer(request, _behind(second, exception), debug=debug)
     return _checked(final, handler, request, debug=debug)
+
+
+def _behind(second: BaseException, first: BaseException) -> BaseException:
+    """Let the log tell of both, as Python does of what is raised while another exception is dealt with."""
+    if second is not first and second.__context__ is None:
+        second.__context__ = first
+    return second
 
 
 def _checked(answer: Any, handler: ErrorHandler, request: Request, *, debug: bool) -> Any:

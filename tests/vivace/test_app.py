@@ -152,7 +152,7 @@ class TestErrors:
 
     def test_a_path_without_a_route_is_a_404_else(self, app, serve):
         app.add_error_handler(KeyError, lambda request, error: "no")
-        assert not app._wants_not_found
+        assert not app._wants_unrouted
         assert serve(app).get("/nowhere").status == 404
 
     def test_a_failing_error_handler_is_a_500_that_is_logged(self, app, serve, errors):

@@ -8,6 +8,12 @@
 #include "core/router/router.h"
 #include "core/server/exchange.h"
 
+typedef enum vv_unrouted {
+    VV_UNROUTED_NONE, /* the engine answers them all                    */
+    VV_UNROUTED_JSON, /* those whose Accept names a media type of JSON  */
+    VV_UNROUTED_ALL,
+} vv_unrouted;
+
 typedef struct vv_app {
     void *self; /* the app's own; handed back untouched */
 
@@ -15,7 +21,7 @@ typedef struct vv_app {
      * vv_conn_hold(), once. `request`, `body`, `path` and `match` are borrowed until then.
      *
      *   path   the request's path with its escapes decoded (vv_target_decode); match->params point into it.
-     *   match  match->route is NULL only if `wants_unrouted` is set: then 404, 405 and OPTIONS are the app's.
+     *   match  match->route is NULL only for what `wants_unrouted` tells: then 404, 405 and OPTIONS are the app's.
      */
     void (*on_request)(void *self, vv_conn *conn, const vv_http1_request *request, vv_span body, vv_span path,
                        const vv_match *match);
@@ -34,7 +40,7 @@ typedef struct vv_app {
     void (*keep)(void *owner);
     void (*release)(void *owner);
 
-    int wants_unrouted; /* requests without a route go to on_request too */
+    vv_unrouted wants_unrouted; /* which requests without a route go to on_request too */
 } vv_app;
 
 /* What the engine answers to a request without a route: 404, 405 with Allow, or to OPTIONS 204 with Allow (RFC 9110

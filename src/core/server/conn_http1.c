@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "core/bytes/ascii.h"
 #include "core/http1/method.h"
 #include "core/http1/reason.h"
 #include "core/http1/target.h"
@@ -134,6 +135,31 @@ vv_conn_refuse(vv_conn *conn, vv_status why)
     }
 }
 
+static int
+mentions_json(vv_span text)
+{
+    for (size_t i = 0; i + 4 <= text.len; i++)
+        if (vv_equal_nocase(vv_span_of(text.at + i, 4), vv_span_text("json")))
+            return 1;
+    return 0;
+}
+
+/* A request without a route: whether it is the app's all the same. Who accepts JSON, and how much, the app weighs. */
+static VV_NOINLINE int
+app_answers(const vv_server *server, const vv_http1_request *req)
+{
+    if (server->app.wants_unrouted != VV_UNROUTED_JSON)
+        return server->app.wants_unrouted == VV_UNROUTED_ALL;
+    const vv_span accept = vv_span_text("accept"), shortest = vv_span_text("application/json");
+    for (const vv_field *field = req->fields, *end = field + req->field_count; field < end; field++) {
+        if (field->name_len == accept.len && field->value_len >= shortest.len &&
+            vv_equal_nocase(vv_request_span(req, field->name_at, accept.len), accept) &&
+            mentions_json(vv_request_span(req, field->value_at, field->value_len)))
+            return 1;
+    }
+    return 0;
+}
+
 /* One complete request. */
 static void
 serve_one(vv_conn *conn, const vv_http1_request *req, vv_span body)
@@ -159,7 +185,7 @@ serve_one(vv_conn *conn, const vv_http1_request *req, vv_span body)
         return;
     }
     vv_router_match(server->router, vv_span_of(req->head, req->method_len), path, match);
-    if (VV_LIKELY(match->route != NULL) || server->app.wants_unrouted)
+    if (VV_LIKELY(match->route != NULL) || app_answers(server, req))
         server->app.on_request(server->app.self, conn, req, body, path, match);
     else
         vv_conn_reply_unrouted(conn, req, match);
