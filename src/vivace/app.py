@@ -8,7 +8,6 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, TypeVar, Unpack
 
-from vivace import serving, settings
 from vivace._engine import Request
 from vivace.exceptions import RouteNotFoundException
 from vivace.extensions import RequestExtensions
@@ -64,7 +63,7 @@ class Application:
         if reaper_settings and "idle_timeout" in reaper_settings:
             limits.setdefault("timeout_keep_alive", reaper_settings["idle_timeout"])
         self.debug = debug
-        self.limits: dict[str, Any] = settings.checked(limits, "Application", settings.LIMITS)
+        self.limits: dict[str, Any] = _checked_limits(limits) if limits else {}
         self.router = Router()
         self.state = SimpleNamespace()
         self.lifespan = Lifespan(lifespan)
@@ -284,6 +283,8 @@ class Application:
             "threads": threads,
             **limits,
         }
+        from vivace import serving, settings  # noqa: PLC0415 - what only imports an application does not wait for it
+
         arguments = settings.checked(given, "run()")
         if importing.get():
             self.run_arguments = arguments
@@ -343,3 +344,9 @@ class Application:
     def _tell_refused(self) -> None:
         self._flush = None
         self.refusals.flush()
+
+
+def _checked_limits(limits: Mapping[str, Any]) -> dict[str, Any]:
+    from vivace import settings  # noqa: PLC0415 - as in Application.run
+
+    return settings.checked(limits, "Application", settings.LIMITS)

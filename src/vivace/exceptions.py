@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 
 __all__ = ["HTTPError", "JSONError", "RouteNotFoundException"]
 
@@ -70,6 +69,8 @@ def method_not_allowed(methods: Iterable[str]) -> HTTPError:
 
 def reason(status: int) -> str:
     """Give the registered reason phrase of a status, or nothing: `reason(404) == "Not Found"`."""
+    from http import HTTPStatus  # noqa: PLC0415 - takes a while, and most programs raise none of these
+
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -1,9 +1,8 @@
-"""Near names: what somebody probably meant."""
+"""Names in messages: lists of them, and what somebody probably meant."""
 
-import difflib
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean"]
+__all__ = ["did_you_mean", "listed"]
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
@@ -12,5 +11,16 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     >>> did_you_mean("prot", ["host", "port"])
     ': did you mean "port"?'
     """
+    import difflib  # noqa: PLC0415 - only who has erred waits for it
+
     near = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f': did you mean "{near[0]}"?' if near else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """List names, each in quotes.
+
+    >>> listed(["host", "port"])
+    '"host", "port"'
+    """
+    return ", ".join(f'"{name}"' for name in names)
