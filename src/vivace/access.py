@@ -60,7 +60,9 @@ class AccessLog:
     def _to_stderr(self, server: _engine.Server) -> None:
         try:
             fd = sys.stderr.fileno()
-        except (AttributeError, OSError, ValueError):  # none, or one that is no file, as in tests
+        except (AttributeError, OSError, ValueError):  # a program's own, with no descriptor: beside it is the real one
+            if sys.__stderr__ is None:  # started without: descriptor 2 may be anything by now
+                return
             fd = 2
         try:
             on_terminal = os.isatty(fd)
@@ -70,7 +72,7 @@ class AccessLog:
                 color=wants_color(on_terminal=on_terminal),
                 worker=self.worker,
             )
-        except OSError:  # the process has no stderr at all: there is nobody to tell
+        except OSError:  # it has been closed: there is nobody to tell
             return
 
     @staticmethod

@@ -25,6 +25,8 @@ def install(level: str | None = None, who: str = "", *, form: str | None = None)
     Handlers that the program has given to one of the loggers, or to the root, take the place of ours, whenever they
     come: no line appears twice.
     """
+    if sys.stderr is None:  # started with descriptor 2 closed: what is said there goes nowhere
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
     logger = logging.getLogger("vivace")
     if level is not None:
         logger.setLevel(level.upper())

@@ -6,9 +6,12 @@ import logging
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from random import Random
 from urllib.request import urlopen
 
 import pytest
@@ -302,6 +305,57 @@ def test_nobody_waits_for_whoever_reads_the_log(start, tmp_path):
     assert 64 < logged <= 2000
     lost = [int(count) for count in re.findall(r"access log: (\d+) lines", err)]
     assert logged + sum(lost) == 2000
+
+
+def test_started_without_stderr_it_serves_and_logs_nowhere(tmp_path):
+    (tmp_path / "hello.py").write_text(APP)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = f"exec {sys.executable} -m vivace run hello:app --port {port} --access-log 2>&-"
+    with subprocess.Popen(command, cwd=tmp_path, shell=True) as popen:
+        try:
+            deadline = time.monotonic() + 20
+            while (answer := body_at(port)) is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert [answer, body_at(port)] == [b"Hello world!", b"Hello world!"]
+        finally:
+            popen.terminate()
+            assert popen.wait(10) == 0
+
+
+def body_at(port):
+    """What is answered there; None while nobody listens."""
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 10) as raw:
+        raw.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        return raw.makefile("rb").read().partition(b"\r\n\r\n")[2]
+
+
+def test_whatever_is_sent_every_answer_has_one_line_of_json(serve, app, tmp_path):
+    """Random bytes, in random places of requests that are nearly right."""
+    random = Random(7)
+    log = tmp_path / "log"
+    served = serve(app, access_log=AccessLog("json", str(log)))
+    answers = 0
+    for _ in range(300):
+        junk = bytes(random.choices(b'\r\n"\\\x00\x1b\x7f\xff\xc3\xa9 /?%:ab', k=random.randrange(30)))
+        request = bytearray(b"GET /say/x HTTP/1.1\r\nHost: a\r\nUser-Agent: b\r\nConnection: close\r\n\r\n")
+        at = random.randrange(len(request))
+        request[at : at + random.randrange(3)] = junk
+        with socket.create_connection(("127.0.0.1", served.port)) as raw:
+            raw.settimeout(10)
+            raw.sendall(request + b"\r\n\r\n")
+            raw.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionResetError):
+                answers += raw.makefile("rb").read().count(b"HTTP/1.1 ")
+    served.stop()
+    text = log.read_bytes()
+    assert not re.search(rb"[^ -~\n]", text)
+    told = [json.loads(line) for line in text.splitlines()]
+    assert len(told) == answers
+    assert {line["status"] for line in told} >= {200, 400}
+    assert all("method" in line or "raw" in line or line["status"] == 400 for line in told)
 
 
 def test_a_file_that_is_moved_away_is_followed(serving, tmp_path):
