@@ -1,13 +1,11 @@
 """The access log: one line for every request. The engine writes it; here is decided how and where to."""
 
+import json
 import logging
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from vivace import _engine
 from vivace.logs import wants_color
@@ -87,7 +85,6 @@ _KEYS = (
     "worker", "event", "raw", "reason",
 )  # fmt: skip
 _UNKNOWN = dict.fromkeys(_KEYS, "-")
-_decode: Callable[[bytes], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def _hand_over(lines: bytes) -> None:
@@ -95,7 +92,7 @@ def _hand_over(lines: bytes) -> None:
     if not _access.isEnabledFor(logging.INFO):
         return
     for line in lines.splitlines():
-        fields = _decode(line)
+        fields: dict[str, Any] = json.loads(line)
         if "status" not in fields:  # what the engine has to say of the log itself
             _access.warning("access log: %s lines were lost: %s", fields["lines"], fields["reason"])
             continue

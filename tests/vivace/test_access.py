@@ -431,7 +431,7 @@ def test_a_handler_of_the_programs_own_gets_records(serve, app, records, tmp_pat
 def test_a_handler_that_fails_costs_no_answer(serve, app, records, monkeypatch):
     unraisable = []
     monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
-    monkeypatch.setattr("vivace.access._decode", lambda line: 1 / 0)
+    monkeypatch.setattr("vivace.access.json.loads", lambda line: 1 / 0)
     served = serve(app, access_log=AccessLog())
     assert served.get("/say/hello").text == "hello"
     assert served.get("/say/again").text == "again"
