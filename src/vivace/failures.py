@@ -1,19 +1,14 @@
 """What becomes of a request whose handler failed: error handlers, and the answers where there is none."""
 
 import asyncio
-import dataclasses
 import inspect
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Any
-
-import msgspec
 
 from vivace._engine import Request, Response
 from vivace.exceptions import HTTPError, JSONError
-from vivace.pages import error_page
 from vivace.signatures import describe
 from vivace.spelling import did_you_mean
 
@@ -70,18 +65,19 @@ class ErrorHandlers:
 
 def plain_answer(request: Request, exception: BaseException, *, debug: bool) -> Response:
     """Answer an exception that no error handler takes; what is nobody's answer is logged with its traceback."""
+    from vivace.pages import error_page  # noqa: PLC0415 - not before something fails
+
     match exception:
         case HTTPError():
             return error_page(request, exception.status, exception.detail, headers=exception.headers, debug=debug)
         case JSONError():
-            return error_page(request, HTTPStatus.BAD_REQUEST, f"The body is not JSON: {exception}", debug=debug)
+            return error_page(request, 400, f"The body is not JSON: {exception}", debug=debug)
         case asyncio.CancelledError():
-            return error_page(request, HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable", debug=debug)
+            return error_page(request, 503, "Service Unavailable", debug=debug)
     _log.error("%s %s failed: %s", request.method, request.raw_path, _line(exception), exc_info=exception)
     for watcher in tuple(watchers):
         watcher(request, exception)
-    status = HTTPStatus.INTERNAL_SERVER_ERROR
-    return error_page(request, status, "Internal Server Error", debug=debug, failure=exception)
+    return error_page(request, 500, "Internal Server Error", debug=debug, failure=exception)
 
 
 async def _awaited(
@@ -103,9 +99,8 @@ def _behind(second: BaseException, first: BaseException) -> BaseException:
 
 def _checked(answer: Any, handler: ErrorHandler, request: Request, *, debug: bool) -> Any:
     """Pass an error handler's answer on; one that is none must not be a further error for the same handler."""
-    if isinstance(answer, (Response, str, bytes, dict, list, msgspec.Struct)) or (
-        dataclasses.is_dataclass(answer) and not isinstance(answer, type)
-    ):
+    record = hasattr(type(answer), "__dataclass_fields__") or hasattr(type(answer), "__struct_fields__")
+    if record or isinstance(answer, (Response, str, bytes, dict, list)):
         return answer
     msg = (
         f'error handler "{describe(handler)}" returned {answer!r:.80}: '
