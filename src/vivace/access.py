@@ -4,8 +4,9 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from vivace import _engine
 from vivace.logs import wants_color
@@ -23,7 +24,7 @@ class AccessLog:
     """How the access log is written.
 
     format  one of FORMATS; None: short on a terminal, else combined
-    path    the file that lines are appended to; None: stderr
+    path    the file that lines are appended to; "-": stdout; None: stderr
     worker  this process's number, from 1; 0: there is only one
 
     If the program has given the logger "vivace.access" handlers, records go there, and format and path do not count.
@@ -35,7 +36,7 @@ class AccessLog:
 
     def check(self) -> None:
         """Raise OSError, in one line that says what to do, if the file cannot be written."""
-        if self.path is None:
+        if self.path in (None, "-"):
             return
         try:
             os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o640))
@@ -50,28 +51,29 @@ class AccessLog:
             return
         if _access.handlers:
             server.log_access("json", worker=self.worker, take=_hand_over)
-        elif self.path is not None:
-            server.log_access(self.format or "combined", path=self.path, worker=self.worker)
+        elif self.path is None:
+            self._to_stream(server, sys.stderr, sys.__stderr__, 2)
+        elif self.path == "-":
+            self._to_stream(server, sys.stdout, sys.__stdout__, 1)
         else:
-            self._to_stderr(server)
+            server.log_access(self.format or "combined", path=self.path, worker=self.worker)
 
-    def _to_stderr(self, server: _engine.Server) -> None:
+    def _to_stream(self, server: _engine.Server, stream: TextIO | None, real: TextIO | None, number: int) -> None:
         try:
-            fd = sys.stderr.fileno()
+            fd = stream.fileno() if stream is not None else -1
         except (AttributeError, OSError, ValueError):  # a program's own, with no descriptor: beside it is the real one
-            if sys.__stderr__ is None:  # started without: descriptor 2 may be anything by now
-                return
-            fd = 2
-        try:
-            on_terminal = os.isatty(fd)
+            fd = number if real is not None else -1
+        if fd < 0:  # started without it: its number may be anything's by now
+            return
+        on_terminal = os.isatty(fd)
+        # It may have been closed: then there is nobody to tell.
+        with suppress(OSError):
             server.log_access(
                 self.format or ("short" if on_terminal else "combined"),
                 fd=fd,
                 color=wants_color(on_terminal=on_terminal),
                 worker=self.worker,
             )
-        except OSError:  # it has been closed: there is nobody to tell
-            return
 
     @staticmethod
     def end(server: _engine.Server) -> None:

@@ -201,7 +201,7 @@ SERVING = _by_name(
         "NAME",
         "Form of its lines: short (as on a terminal), common, combined (as elsewhere) or json.",
     ),
-    Setting("access_log_file", _text, None, "PATH", "File for them instead of stderr; followed when it is moved."),
+    Setting("access_log_file", _text, None, "PATH", "File for them instead of stderr; -: stdout."),
     Setting("threads", _count(10_000), threads.DEFAULT, "N", "Handlers with blocking=True that may run at once."),
     Setting("debug", _flag, False, "", "Show tracebacks to clients."),
 )

@@ -159,6 +159,14 @@ class TestOptions:
         assert lines(process) == []
         assert COMBINED.fullmatch((tmp_path / "access.log").read_text().rstrip("\n"))
 
+    def test_stdout(self, serving, tmp_path):
+        process = serving("--access-log", "--access-log-file", "-")
+        process.get("/")
+        _, out, err = process.stop()
+        assert COMBINED.fullmatch(out.rstrip("\n"))
+        assert '"GET /' not in err
+        assert not (tmp_path / "-").exists()
+
     def test_a_file_that_cannot_be_written(self, run, tmp_path):
         (tmp_path / "hello.py").write_text(APP)
         status, _, err = run("run", "hello:app", "--access-log", "--access-log-file", "no/such/folder/log")

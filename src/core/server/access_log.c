@@ -213,7 +213,8 @@ vv_access_answer_kept(vv_conn *conn, vv_access *kept, const vv_reply *reply, uns
     if (kept == NULL)
         return;
     add_answer(kept, reply, how);
-    write_line(conn->server->access, kept, &conn->peer);
+    if (conn->server->access != NULL) /* else the log has ended while it was held */
+        write_line(conn->server->access, kept, &conn->peer);
     free(kept);
 }
 

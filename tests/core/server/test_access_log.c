@@ -291,13 +291,17 @@ a_reader_that_is_gone_costs_nobody_anything(void **state)
     stage_open(&s, NULL);
     log_to_pipe(&s, &r, VV_ACCESS_COMMON);
     close(r.fd);
-    client c = client_open(&s);
+    client c = client_open(&s), later = client_open(&s);
+    say(&s, &later, GET("/hold/a"));
     size_t asked = overflow(&s, &c);
     say(&s, &c, GET("/say/still"));
     assert_hears(&s, &c, "200 still");
     assert_int_equal(vv_server_end_access_log(s.server), asked + 1);
     say(&s, &c, GET("/say/unlogged"));
     assert_hears(&s, &c, "200 unlogged");
+    answer(&s, "a");
+    assert_hears(&s, &later, "200 a");
+    client_close(&s, &later);
     client_close(&s, &c);
     stage_close(&s);
 }
