@@ -1,5 +1,6 @@
 """What a server is to this benchmark, and which are ours: vivace, the core without Python, the null servers."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -91,6 +92,8 @@ def build() -> None:
     meson = shutil.which("meson", path=str(Path(sys.executable).parent)) or shutil.which("meson")
     if meson is None:
         raise SystemExit("meson is not installed: run `make setup`, or put it on PATH")
+    # With the ninja that is installed beside it: another version would build everything again.
+    env = os.environ | {"PATH": os.pathsep.join([str(Path(meson).parent), *os.get_exec_path()])}
     if not (ENGINE / "build.ninja").exists():
-        subprocess.run([meson, "setup", ENGINE, ROOT, "-Dpython=false", "--buildtype=release"], check=True)
-    subprocess.run([meson, "compile", "-C", ENGINE], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([meson, "setup", ENGINE, ROOT, "-Dpython=false", "--buildtype=release"], check=True, env=env)
+    subprocess.run([meson, "compile", "-C", ENGINE], check=True, stdout=subprocess.DEVNULL, env=env)
