@@ -135,15 +135,15 @@ Requests leave by a fixed schedule, one at a time on each of 100 connections, at
 server answered without pause just before. The time of each runs from the moment it was *due*, also if the answer before
 it, or the server, kept it from being sent ("without coordinated omission"). Microseconds. *unanswered*: due, and
 without an answer at the end; they count with the time they had waited by then. Each figure is the median of three
-tries. A dagger marks where the load generator
-itself was late by more than 100 µs with one request in a hundred."""
+tries. A dagger marks where the load generator itself was late by more than 100 µs with one request in a hundred."""
 
 
 IDLE = """\
 {count:,} connections are opened, each has one request answered and stays open. Bytes of user memory that each added, in
 the dearer half of them: *private* is what the server's processes alone have written to, *resident* includes what they
 share. The kernel's own memory of a socket is in neither. A collector may clear up meanwhile: less than a byte means
-that. *MiB*: all private memory at the end."""
+that. nginx sets memory aside when it starts, for as many connections as it may have; here it shows as *MiB*: all
+private memory at the end."""
 
 WORKERS = """\
 Thousands of requests per second by the clock, without pipelining, 100 connections a worker; each worker has a CPU and a

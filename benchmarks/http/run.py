@@ -42,7 +42,7 @@ MAIN = (
     *("net/http", "fasthttp", "actix", "hyper", "may_minihttp", "Node", "Bun", "nginx"),
 )
 WITH_WORKERS = ("vivace on", "uvicorn, bare", "bare RSGI", "nginx")
-COSTS = {"start": 1.2, "latency": 9.0, "idle": 4.5, "workers": 4.5}
+COSTS = {"start": 0.9, "latency": 9.0, "idle": 4.5, "workers": 4.5}
 """Seconds that starting a server, and each part of it beside the rounds, takes about."""
 
 PARTS = ("throughput", "latency", "idle", "workers")
