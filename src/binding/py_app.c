@@ -1,6 +1,7 @@
 /* What the engine calls: a request has come; a client has gone. The hot path of the binding is on_request(). */
 #include "binding/py_response.h"
 #include "binding/py_server.h"
+#include "binding/py_watch.h"
 
 #include "core/http1/reason.h"
 
@@ -379,6 +380,21 @@ on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body
     request_release(self, request);
 }
 
+/* The same in debug, which watches how long it takes. */
+VV_COLD static void
+on_watched_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body, vv_span path,
+                   const vv_match *match)
+{
+    const route_plan *plan = match->route != NULL ? vv_route_data(match->route) : NULL;
+    PyObject *method = PyUnicode_DecodeLatin1((const char *)req->head, (Py_ssize_t)req->method_len, NULL);
+    if (method == NULL)
+        PyErr_Clear();
+    watched step = watch_begin(self_);
+    on_request(self_, conn, req, body, path, match);
+    watch_end(step, method, plan);
+    Py_XDECREF(method);
+}
+
 /* ---- the rest of vv_app ----------------------------------------------------------------------------------------- */
 
 static void
@@ -468,7 +484,7 @@ app_table(server_object *self, vv_unrouted wants_unrouted)
 {
     return (vv_app){
         .self = self,
-        .on_request = on_request,
+        .on_request = self->on_held != NULL ? on_watched_request : on_request,
         .on_gone = on_gone,
         .on_left = on_left,
         .on_refused = on_refused,

@@ -325,7 +325,9 @@ step(selector_object *selector, pending_object *self)
     }
     selector->step =
         (first_step){.server = server, .request = self->request, .coroutine = self->coroutine, .waited = self};
+    watched watch = watch_begin(server);
     PySendResult sent = self->gone ? throw_cancelled(self, &value) : PyIter_Send(self->coroutine, Py_None, &value);
+    pending_end_watch(self, watch);
     pending_object *pending = selector->step.pending;
     selector->step = (first_step){.server = NULL};
     if (pending == NULL && sent != PYGEN_NEXT)

@@ -136,7 +136,9 @@ pending_am_send(PyObject *object, PyObject *argument, PyObject **result)
     PyObject *value = NULL;
     if (self->server != NULL)
         self->server->selector->ran = 1;
+    watched step = watch_begin(self->server);
     PySendResult sent = PyIter_Send(self->coroutine, argument, &value);
+    pending_end_watch(self, step);
     return handed_on(self, sent, value, result);
 }
 
@@ -242,7 +244,9 @@ pending_throw(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
     }
     if (self->server != NULL)
         self->server->selector->ran = 1;
+    watched step = watch_begin(self->server);
     PyObject *value = pending_throw_into(self->coroutine, args, nargs), *result;
+    pending_end_watch(self, step);
     if (value != NULL)
         return value; /* it caught it, and yielded */
     value = pending_stop_value();

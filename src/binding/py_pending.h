@@ -7,6 +7,7 @@
 #define VV_BINDING_PY_PENDING_H
 
 #include "binding/py_server.h"
+#include "binding/py_watch.h"
 
 typedef enum first_outcome {
     FIRST_NOT_RUN,  /* the task runs the first step too       */
@@ -33,6 +34,14 @@ typedef struct pending_object {
 
 /* New reference, or NULL with MemoryError. */
 pending_object *pending_new(server_object *server, request_object *request, PyObject *coroutine, first_outcome outcome);
+
+/* A step of it was watched; unless it was parted from its request meanwhile, the request tells whose. */
+static inline void
+pending_end_watch(const pending_object *self, watched step)
+{
+    if (VV_UNLIKELY(step.server != NULL) && self->server == step.server && self->request != NULL)
+        watch_end_of(step, self->request);
+}
 
 /* Puts the request's answer off: the connection holds the request, which holds the pending. 0, or -1 with MemoryError.
  */

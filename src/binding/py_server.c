@@ -101,6 +101,19 @@ take_request_type(server_object *self)
     return 0;
 }
 
+/* app._held, if app.debug says so. */
+static int
+take_on_held(server_object *self)
+{
+    PyObject *debug = PyObject_GetAttr(self->app, self->state->name_debug);
+    int watches = debug != NULL ? PyObject_IsTrue(debug) : -1;
+    Py_XDECREF(debug);
+    if (watches <= 0)
+        return watches;
+    self->on_held = PyObject_GetAttr(self->app, self->state->name__held);
+    return self->on_held != NULL ? 0 : -1;
+}
+
 static PyObject *
 server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -125,7 +138,8 @@ server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->routes = (routes_object *)Py_NewRef(routes);
     self->on_exception = PyObject_GetAttr(app, state->name__handle_exception);
     self->on_refused = self->on_exception != NULL ? PyObject_GetAttr(app, state->name__refused) : NULL;
-    if (self->on_refused == NULL || take_request_type(self) < 0 || open_server(self, &limits) < 0)
+    if (self->on_refused == NULL || take_request_type(self) < 0 || take_on_held(self) < 0 ||
+        open_server(self, &limits) < 0)
         Py_CLEAR(self);
     return (PyObject *)self;
 }
@@ -173,6 +187,7 @@ server_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->request_type);
     Py_VISIT(self->on_exception);
     Py_VISIT(self->on_refused);
+    Py_VISIT(self->on_held);
     Py_VISIT(self->on_access);
     if (self->request != NULL) { /* it is not tracked, and ours alone: what it holds is held by us */
         Py_VISIT(self);
@@ -189,6 +204,7 @@ server_clear(PyObject *object)
     Py_CLEAR(self->request);
     Py_CLEAR(self->on_exception);
     Py_CLEAR(self->on_refused);
+    Py_CLEAR(self->on_held);
     Py_CLEAR(self->on_access);
     Py_CLEAR(self->app);
     Py_CLEAR(self->routes);

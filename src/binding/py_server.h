@@ -21,6 +21,7 @@ typedef struct server_object {
     PyTypeObject *request_type; /* owned: Request, or the application's own subtype */
     PyObject *on_exception;     /* owned: app._handle_exception */
     PyObject *on_refused;       /* owned: app._refused */
+    PyObject *on_held;          /* owned: app._held, with debug on; else NULL */
     PyObject *on_access;        /* owned: takes the lines of the access log; NULL: they go to a descriptor or file */
     uint64_t access_lost;       /* lines of it that could not be written, known once closed */
     vv_server *server;          /* owned; NULL once closed */

@@ -15,7 +15,7 @@
 #define NAME_TABLE(X) \
     X(text) X(code) X(body) X(json) X(mime_type) X(encoding) X(headers) X(cookies) X(status) X(loop) \
     X(context) X(eager_start) X(cancel) X(_ready) X(_selector) X(_scheduled) \
-    X(_stopping) X(_handle_exception) X(_wants_unrouted) X(_refused) X(_request_type) X(fileobj) X(fd) \
+    X(_stopping) X(_handle_exception) X(_wants_unrouted) X(_refused) X(_request_type) X(_held) X(debug) X(fileobj) X(fd) \
     X(get_task_factory) X(create_task) X(__dict__) \
     X(_asyncio_future_blocking) X(args)
 /* clang-format on */

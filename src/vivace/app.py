@@ -1,6 +1,7 @@
 """The application: what users write against."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,7 +16,8 @@ from vivace.failures import ErrorHandler, ErrorHandlers
 from vivace.lifespan import Hook, Lifespan
 from vivace.logs import RefusalLog
 from vivace.loop import EngineLoop, new_event_loop
-from vivace.routing import Handler, RouteOptions, Router
+from vivace.routing import Handler, Route, RouteOptions, Router
+from vivace.signatures import describe
 
 __all__ = ["Application"]
 
@@ -24,6 +26,8 @@ ErrorHandlerT = TypeVar("ErrorHandlerT", bound=ErrorHandler)
 ExtensionT = TypeVar("ExtensionT", bound=Callable[..., Any])
 HookT = TypeVar("HookT", bound=Hook)
 
+_log = logging.getLogger("vivace")
+
 importing: ContextVar[bool] = ContextVar("importing", default=False)
 """Whether the command line is importing the module: `run()` then keeps its arguments and returns."""
 
@@ -31,7 +35,7 @@ importing: ContextVar[bool] = ContextVar("importing", default=False)
 class Application:
     """A web application.
 
-    debug     show tracebacks to clients; never where strangers can see them
+    debug     show tracebacks to clients, which is never for strangers, and warn of handlers that hold the event loop
     lifespan  `lifespan(app)`, an async context manager around the serving; a mapping that it yields goes to `app.state`
     limits    the engine's, by name: limit_head_bytes, limit_header_fields, limit_body_bytes, limit_pipeline,
               limit_output_bytes, limit_connections (whole numbers), timeout_head, timeout_body, timeout_keep_alive,
@@ -245,7 +249,7 @@ class Application:
 
         host, port  127.0.0.1 and 8080; with the variable PORT 0.0.0.0 and that; port 0: any free one
         workers     1; `worker_num` is Japronto's name of it
-        debug       show tracebacks to clients
+        debug       show tracebacks to clients, warn of handlers that hold the event loop for over 100 ms
         loop        "auto", "asyncio" or "uvloop"
         io          "auto", "epoll" or "uring"
         bind        "HOST:PORT", "unix:PATH" or "fd://N", or a list of these, instead of host and port
@@ -333,6 +337,17 @@ class Application:
     def _request_type(self) -> type[Request]:
         """The type of this application's requests."""
         return self._extensions.use()
+
+    def _held(self, method: str | None, route: Route | None, seconds: float) -> None:
+        """Hear, with debug on, of a handler that has held the event loop for long."""
+        _log.warning(
+            "%s %s: the handler %s held the event loop for %.0f ms, and nothing else was served: "
+            "await what takes long, or give the route blocking=True",
+            method,
+            route.pattern if route is not None else "without a route",
+            describe(route.handler) if route is not None else "of its error",
+            seconds * 1000,
+        )
 
     def _refused(self, reason: str, code: int, remote: str | None) -> None:
         """Hear of a request that the engine refused without asking the application."""

@@ -203,7 +203,7 @@ SERVING = _by_name(
     ),
     Setting("access_log_file", _text, None, "PATH", "File for them instead of stderr; -: stdout."),
     Setting("threads", _count(10_000), threads.DEFAULT, "N", "Handlers with blocking=True that may run at once."),
-    Setting("debug", _flag, False, "", "Show tracebacks to clients."),
+    Setting("debug", _flag, False, "", "Show tracebacks to clients; warn of handlers that hold the event loop."),
 )
 """How and where to serve."""
 
