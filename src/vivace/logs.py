@@ -19,7 +19,7 @@ def install(level: str | None = None, who: str = "", *, form: str | None = None)
     """Make what vivace logs visible: on stderr, from INFO on, unless the program has set logging up itself.
 
     level   one of LEVELS; None keeps what the program chose
-    who     which of several processes this is: "w2"
+    who     which of several workers this is: "w2"
     form    one of FORMATS, the first when left out
 
     Handlers that the program has given to one of the loggers, or to the root, take the place of ours, whenever they
@@ -108,7 +108,7 @@ class _Json(logging.Formatter):
             "message": record.getMessage(),
         }
         if self._who:
-            line["worker"] = self._who
+            line["worker"] = int(self._who.removeprefix("w"))  # a number, as in the access log
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)

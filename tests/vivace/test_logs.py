@@ -135,14 +135,14 @@ class TestInstall:
         logging.getLogger("vivace").info("ours")
         assert "ours" in capsys.readouterr().err
 
-    def test_one_of_several_processes(self, install, capsys):
+    def test_one_of_several_workers(self, install, capsys):
         install(who="w2")
         logging.getLogger("vivace").info("a line")
         install(who="w3", form="json")
         logging.getLogger("vivace").info("a line")
         text, line = capsys.readouterr().err.splitlines()
         assert text.endswith(" INFO  w2 a line")
-        assert json.loads(line)["worker"] == "w3"
+        assert json.loads(line)["worker"] == 3
 
     def test_json(self, install, capsys):
         install(form="json")
