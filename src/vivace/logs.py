@@ -7,7 +7,7 @@ import sys
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 __all__ = ["FORMATS", "LEVELS", "RefusalLog", "install", "wants_color"]
 
@@ -100,7 +100,7 @@ class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write one record on one line."""
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {
+        line: dict[str, Any] = {
             "ts": f"{when}.{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "event": "log",
