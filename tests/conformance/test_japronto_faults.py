@@ -379,6 +379,31 @@ def test_h10_a_path_that_ends_early_is_another_path(serve):
             assert wire.answer().status == status, target
 
 
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("d=%26e%3D5", {"d": "&e=5"}),
+        ("d=%2B&e=+", {"d": "+", "e": " "}),
+        ("d=%252B", {"d": "%2B"}),
+        ("d=%25%32%36", {"d": "%26"}),
+        ("%26=%3D", {"&": "="}),
+        ("a&b=", {"a": "", "b": ""}),
+    ],
+)
+def test_h11_a_query_is_decoded_once(serve, query, shown):
+    app = Application()
+
+    @app.get("/")
+    def echo(request):
+        return [request.query_string, request.query.multi_items()]
+
+    with Wire(serve(app).port) as wire:
+        wire.send(get(f"/?{query}"))
+        as_sent, items = json.loads(wire.answer().text)
+    assert as_sent == query
+    assert dict(items) == shown
+
+
 @pytest.mark.parametrize("value", ["Close", "CLOSE", "close", "keep-alive, Close", "x ,\tcLose"])
 def test_h12_close_is_understood_in_any_case(server, value):
     answers = split(whole(server.port, get("/", f"Connection: {value}") + get("/dump/behind")))
