@@ -3,7 +3,7 @@
 
     python benchmarks/instructions/run.py             print the table
     python benchmarks/instructions/run.py --check     fail where a figure exceeds budget.json by over 3 %
-    python benchmarks/instructions/run.py --update    write the figures of this build into budget.json
+    python benchmarks/instructions/run.py --update    write the figures of this build into budget.json and the page
 
 Counted is what a request takes from the receive to the send, without the kernel. `engine` is our own module;
 its budget is for a version of CPython, a compiler and a kind of CPU. `all` includes CPython and libc; its budget is for
@@ -25,6 +25,7 @@ from callgrind import CannotCountError, Counted, Wanted, count
 from vivace import _engine
 
 BUDGET = Path(__file__).with_name("budget.json")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "instructions.md"
 TOLERANCE = 1.03
 OVER, NOTHING_TO_SAY = 1, 77
 """Exit codes; the second is what test runners take for "skipped"."""
@@ -44,6 +45,14 @@ CASES = {
 }
 DEPTHS = {24: ("24 pipelined", 1200), 1: ("one by one", 400)}
 """What a depth is called, and how many requests are counted."""
+
+PROSE = """\
+# Instructions a request
+
+From the receive to the send, without the kernel, counted by valgrind: in the engine's own module, and with CPython and
+libc. The handlers are those of [app.py](../../benchmarks/instructions/app.py). Made by `make budget` from the budget that
+`make test` compares with; [README.md](README.md) says how.
+"""
 
 Figures = dict[str, float]
 Budget = dict[str, dict[str, Figures]]
@@ -66,6 +75,24 @@ def builds() -> dict[str, str]:
 def figures(counted: Counted, requests: int) -> Figures:
     """Give instructions a request."""
     return {"engine": round(counted.of("/_engine.") / requests, 1), "all": round(counted.of() / requests, 1)}
+
+
+def page(budget: Budget) -> str:
+    """Write the figures of all builds as a table."""
+    every = sorted(budget["all"])
+    names = [re.sub(r"^(.*) cpython-(\S+) (\S+) (\S+)$", r"\2", build) for build in every]
+    lines = [
+        PROSE,
+        f"| | {' | '.join(f'{name}: engine | all' for name in names)} |",
+        f"|---|{'--:|--:|' * len(every)}",
+    ]
+    for label in budget["all"][every[0]] if every else []:
+        cells = []
+        for build in every:
+            engine = next(figures for name, figures in budget["engine"].items() if build.startswith(name))
+            cells += [f"{figures.get(label, 0):,.0f}" for figures in (engine, budget["all"][build])]
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "", *(f"- {name}: {build}" for name, build in zip(names, every, strict=True)), ""])
 
 
 def show(label: str, found: Figures, allowed: Figures) -> None:
@@ -111,6 +138,7 @@ def main() -> int:
             of_build[kind][one.label] = found[kind]
     if given.update:
         BUDGET.write_text(json.dumps(budget, indent=1, sort_keys=True) + "\n")
+        PAGE.write_text(page(budget), encoding="utf-8")
     return verdict(build, over) if given.check else 0
 
 

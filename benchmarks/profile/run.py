@@ -129,13 +129,7 @@ def main() -> int:
         return 1
     machine = "\n".join(page.machine(Path(sys.executable)))
     lines = [PROSE.format(date=f"{datetime.now(UTC):%Y-%m-%d}", machine=machine), *_table(table), *counted]
-    lines += [
-        "## Flame graphs",
-        "",
-        "Hover over a box for its name and share; what is under a thousandth is left out.",
-        "",
-    ]
-    lines += [f"![{name}]({name})\n" for name in pictures]
+    lines += [GRAPHS, *(f"![{name}]({name})\n" for name in pictures)]
     options.output.mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
         (options.output / name).write_text(picture, encoding="utf-8")

@@ -50,9 +50,10 @@ def budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(Path(callgrind.__file__).parent))
     import run
 
-    build = {"engine": "this compiler", "all": "this python"}
+    build = {"engine": "this compiler", "all": "this compiler this python"}
     monkeypatch.setattr(run, "builds", lambda: build)
     monkeypatch.setattr(run, "BUDGET", tmp_path / "budget.json")
+    monkeypatch.setattr(run, "PAGE", tmp_path / "page.md")
     label = "response, 24 pipelined"
 
     def check(engine: float, everything: float, of: str = "this compiler", arguments: str = "--check") -> int:
@@ -94,7 +95,8 @@ def test_updating_writes_what_was_counted(budget) -> None:
     assert budget(900.0, 1800.0, arguments="--update") == 0
     written = json.loads(run.BUDGET.read_text())
     assert written["engine"]["this compiler"]["response, 24 pipelined"] == 900.0
-    assert written["all"]["this python"]["response, 24 pipelined"] == 1800.0
+    assert written["all"]["this compiler this python"]["response, 24 pipelined"] == 1800.0
+    assert "| response, 24 pipelined | 900 | 1,800 |" in run.PAGE.read_text()
 
 
 def test_the_committed_budget_is_whole() -> None:
