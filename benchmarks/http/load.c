@@ -308,6 +308,8 @@ run_until(uint64_t end)
 static void
 add_unanswered(uint64_t end)
 {
+    for (; due_ns(schedule.next) <= end; schedule.next++) /* the last ones, if we were late ourselves */
+        clients[schedule.next % plan.clients].due++;
     for (unsigned i = 0; i < plan.clients; i++) {
         const client *c = &clients[i];
         if (c->owed > 0) {

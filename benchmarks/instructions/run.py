@@ -50,8 +50,8 @@ PROSE = """\
 # Instructions a request
 
 From the receive to the send, without the kernel, counted by valgrind: in the engine's own module, and with CPython and
-libc. The handlers are those of [app.py](../../benchmarks/instructions/app.py). Made by `make budget` from the budget that
-`make test` compares with; [README.md](README.md) says how.
+libc. The handlers are those of [app.py](../../benchmarks/instructions/app.py). Made by `make budget` from the budget
+that `make test` compares with; [README.md](README.md) says how.
 """
 
 Figures = dict[str, float]
