@@ -19,12 +19,13 @@ MAY_USE: dict[str, set[str]] = {
     "core/bytes": {"core"},
     "core/simd": {"core"},
     "core/http1": {"core", "core/bytes", "core/simd"},
+    "core/form": {"core", "core/bytes"},
     "core/websocket": {"core", "core/bytes", "core/simd"},
     "core/router": {"core", "core/bytes"},
     "core/io": {"core", "core/bytes"},
-    "core/server": {"core", "core/bytes", "core/http1", "core/websocket", "core/router", "core/io"},
+    "core/server": {"core", "core/bytes", "core/http1", "core/form", "core/websocket", "core/router", "core/io"},
     # io, because the binding turns the loop: it is asyncio's selector. simd, to tell which instruction set was chosen.
-    "binding": {"core", "core/bytes", "core/simd", "core/http1", "core/router", "core/io", "core/server"},
+    "binding": {"core", "core/bytes", "core/simd", "core/http1", "core/form", "core/router", "core/io", "core/server"},
 }
 
 PYTHON_ROOM = "binding"

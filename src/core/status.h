@@ -28,6 +28,8 @@
     X(VV_E_EXPECT,               -21,    417, "an expectation other than 100-continue")             \
     X(VV_E_METHOD,               -22,    501, "a method that this server does not speak")           \
     X(VV_E_TIMEOUT,              -23,    408, "the request did not arrive in time")                 \
+    X(VV_E_FORM,                 -30,    400, "multipart form is malformed")                        \
+    X(VV_E_FORM_LIMIT,           -31,    413, "multipart form exceeds a limit")                     \
     X(VV_E_PATTERN,              -40,      0, "a route's pattern is malformed")                     \
     X(VV_E_CONFLICT,             -41,      0, "two routes match the same requests")
 /* clang-format on */

@@ -1,0 +1,65 @@
+#include "core/form/urlencoded.h"
+
+static int
+hex_value(uint8_t c)
+{
+    if ((unsigned)(c - '0') < 10u)
+        return c - '0';
+    c |= 0x20;
+    return (unsigned)(c - 'a') < 6u ? c - 'a' + 10 : -1;
+}
+
+/* Up to `separator`, which is taken off `text` too. */
+static vv_span
+cut(vv_span *text, uint8_t separator)
+{
+    const uint8_t *end = text->len > 0 ? memchr(text->at, separator, text->len) : NULL;
+    vv_span piece = vv_span_of(text->at, end != NULL ? (size_t)(end - text->at) : text->len);
+    size_t used = piece.len + (end != NULL);
+    *text = vv_span_of(text->at + used, text->len - used);
+    return piece;
+}
+
+int
+vv_urlencoded_next(vv_span *rest, vv_span *name, vv_span *value)
+{
+    while (rest->len > 0) {
+        *value = cut(rest, '&');
+        if (value->len == 0)
+            continue;
+        *name = cut(value, '=');
+        return 1;
+    }
+    return 0;
+}
+
+int
+vv_urlencoded_is_plain(vv_span text)
+{
+    return text.len == 0 || (memchr(text.at, '%', text.len) == NULL && memchr(text.at, '+', text.len) == NULL);
+}
+
+size_t
+vv_urlencoded_decode(vv_span text, uint8_t *out, size_t *odd)
+{
+    size_t len = 0;
+    int seen = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.at[i];
+        if (c == '%') {
+            int high = text.len - i > 2 ? hex_value(text.at[i + 1]) : -1;
+            int low = text.len - i > 2 ? hex_value(text.at[i + 2]) : -1;
+            if (high >= 0 && low >= 0) {
+                c = (uint8_t)(high << 4 | low);
+                i += 2;
+            } else if (!seen) {
+                seen = 1;
+                *odd = i;
+            }
+        } else if (c == '+') {
+            c = ' ';
+        }
+        out[len++] = c;
+    }
+    return len;
+}
