@@ -479,6 +479,12 @@ release(void *owner)
     Py_DECREF((PyObject *)owner);
 }
 
+static uint64_t
+body_limit(void *self, const vv_route *route)
+{
+    return ((const route_plan *)vv_route_data(route))->limit_body_bytes;
+}
+
 vv_app
 app_table(server_object *self, vv_unrouted wants_unrouted)
 {
@@ -490,6 +496,7 @@ app_table(server_object *self, vv_unrouted wants_unrouted)
         .on_refused = on_refused,
         .keep = keep,
         .release = release,
+        .body_limit = self->routes->own_limits ? body_limit : NULL,
         .wants_unrouted = wants_unrouted,
     };
 }

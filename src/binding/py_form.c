@@ -1,64 +1,29 @@
-/* Text that browsers encode: queries and forms (WHATWG URL, application/x-www-form-urlencoded), cookies (RFC 6265). */
+/* What browsers send in the head: queries (WHATWG URL, application/x-www-form-urlencoded) and cookies (RFC 6265). */
 #include "binding/py_mappings.h"
 
 #include "core/bytes/ascii.h"
-
-static int
-hex_value(uint8_t c)
-{
-    if ((unsigned)(c - '0') < 10u)
-        return c - '0';
-    c = vv_lower(c);
-    return (unsigned)(c - 'a') < 6u ? c - 'a' + 10 : -1;
-}
+#include "core/form/urlencoded.h"
 
 static PyObject *
 decoded(vv_span text)
 {
-    if (text.len == 0 || (memchr(text.at, '%', text.len) == NULL && memchr(text.at, '+', text.len) == NULL))
+    if (vv_urlencoded_is_plain(text))
         return PyUnicode_DecodeUTF8((const char *)text.at, (Py_ssize_t)text.len, "replace");
     uint8_t *out = PyMem_Malloc(text.len);
     if (out == NULL)
         return PyErr_NoMemory();
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        int high = -1, low = -1;
-        if (text.at[i] == '%' && text.len - i > 2) {
-            high = hex_value(text.at[i + 1]);
-            low = hex_value(text.at[i + 2]);
-        }
-        if (high >= 0 && low >= 0) {
-            out[len++] = (uint8_t)(high << 4 | low);
-            i += 2;
-        } else {
-            out[len++] = text.at[i] == '+' ? ' ' : text.at[i];
-        }
-    }
+    size_t odd, len = vv_urlencoded_decode(text, out, &odd);
     PyObject *value = PyUnicode_DecodeUTF8((const char *)out, (Py_ssize_t)len, "replace");
     PyMem_Free(out);
     return value;
-}
-
-/* Up to `separator`, which is taken off `text` too. */
-static vv_span
-cut(vv_span *text, uint8_t separator)
-{
-    const uint8_t *end = text->len > 0 ? memchr(text->at, separator, text->len) : NULL;
-    vv_span piece = vv_span_of(text->at, end != NULL ? (size_t)(end - text->at) : text->len);
-    size_t used = piece.len + (end != NULL);
-    *text = vv_span_of(text->at + used, text->len - used);
-    return piece;
 }
 
 PyObject *
 query_pairs(vv_span text)
 {
     PyObject *list = PyList_New(0);
-    while (list != NULL && text.len > 0) {
-        vv_span value = cut(&text, '&');
-        if (value.len == 0)
-            continue;
-        vv_span name = cut(&value, '=');
+    vv_span name, value;
+    while (list != NULL && vv_urlencoded_next(&text, &name, &value)) {
         PyObject *left = decoded(name), *right = decoded(value);
         PyObject *pair = left != NULL && right != NULL ? PyTuple_Pack(2, left, right) : NULL;
         if (pair == NULL || PyList_Append(list, pair) < 0)
@@ -94,6 +59,17 @@ cookie_value(vv_span text)
     PyObject *value = PyUnicode_DecodeUTF8((const char *)out, (Py_ssize_t)len, "replace");
     PyMem_Free(out);
     return value;
+}
+
+/* Up to `separator`, which is taken off `text` too. */
+static vv_span
+cut(vv_span *text, uint8_t separator)
+{
+    const uint8_t *end = text->len > 0 ? memchr(text->at, separator, text->len) : NULL;
+    vv_span piece = vv_span_of(text->at, end != NULL ? (size_t)(end - text->at) : text->len);
+    size_t used = piece.len + (end != NULL);
+    *text = vv_span_of(text->at + used, text->len - used);
+    return piece;
 }
 
 static int

@@ -71,6 +71,9 @@ borrow_all(module_state *state)
         const char *module, *name;
     } wanted[] = {
         {&state->json_error, "vivace.exceptions", "JSONError"},
+        {&state->body_error, "vivace.exceptions", "BodyError"},
+        {&state->form_error, "vivace.exceptions", "FormError"},
+        {&state->charsets, "vivace.charsets", "CHARSETS"},
         {&state->not_found, "vivace.exceptions", "RouteNotFoundException"},
         {&state->method_not_allowed, "vivace.exceptions", "method_not_allowed"},
         {&state->task_type, "asyncio", "Task"},
@@ -101,7 +104,7 @@ module_exec(PyObject *module)
     if (mappings_init(module, state) < 0 || response_init(module, state) < 0 || request_init(module, state) < 0 ||
         routes_init(module, state) < 0 || pending_init(module, state) < 0 || coroutine_init(module, state) < 0 ||
         descriptors_init(module, state) < 0 || selector_init(module, state) < 0 || transport_init(module, state) < 0 ||
-        extensions_init(module, state) < 0 || server_init(module, state) < 0)
+        extensions_init(module, state) < 0 || upload_init(module, state) < 0 || server_init(module, state) < 0)
         return -1;
     if (PyModule_AddStringConstant(module, "ISA", vv_isa_name(vv_isa_chosen())) < 0)
         return -1;
@@ -118,7 +121,8 @@ module_exec(PyObject *module)
 #define EACH_OBJECT(X) \
     X(request_type) X(response_type) X(headers_type) X(multidict_type) X(routes_type) X(server_type) \
     X(selector_type) X(selector_map_type) X(loop_base_type) X(pending_type) X(transport_type) X(kept_property_type) \
-    X(version_10) X(version_11) X(scheme_http) X(json_encode) X(json_decode) X(json_error) X(not_found) X(method_not_allowed) X(task_type) \
+    X(spool_type) X(uploaded_file_type) X(version_10) X(version_11) X(scheme_http) X(json_encode) X(json_decode) \
+    X(json_error) X(body_error) X(form_error) X(charsets) X(not_found) X(method_not_allowed) X(task_type) \
     X(enter_task) X(leave_task) X(running_loop) X(cancelled_error) X(selector_key) X(namespace_type) X(uuid_type) \
     X(task_keywords)
 /* clang-format on */

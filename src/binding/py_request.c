@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "binding/py_body.h"
 #include "binding/py_mappings.h"
 #include "binding/py_response.h"
 #include "binding/py_server.h"
@@ -167,7 +168,11 @@ request_detach(request_object *self)
     const vv_match *match = self->match;
     uint32_t params = match->route != NULL ? match->count : 0;
     size_t fields_len = req->field_count * sizeof *req->fields, params_len = params * sizeof *match->params;
-    uint8_t *at = PyMem_Malloc(fields_len + params_len + req->head_len + self->path.len + self->body.len + 1);
+    int is_long = VV_UNLIKELY(self->body.at == NULL);
+    size_t body_len = is_long ? 0 : self->body.len;
+    uint8_t *at = NULL;
+    if (!is_long || body_spool(self) != NULL) /* it takes the file: nothing to copy */
+        at = PyMem_Malloc(fields_len + params_len + req->head_len + self->path.len + body_len + 1);
     self->match = NULL;
     track(self); /* who keeps it may belong to the application, which it holds */
     self->own = *req;
@@ -186,7 +191,8 @@ request_detach(request_object *self)
     self->params = carry(&at, match->params, params_len);
     self->own.head = carry(&at, req->head, req->head_len);
     self->path.at = carry(&at, self->path.at, self->path.len);
-    self->body.at = carry(&at, self->body.at, self->body.len);
+    if (!is_long)
+        self->body.at = carry(&at, self->body.at, body_len);
     return 0;
 }
 
@@ -259,156 +265,66 @@ make_COOKIES(request_object *self)
     return cookies_of(self);
 }
 
-static int
-has_body(const request_object *self)
-{
-    return (self->req->flags & (VV_REQUEST_HAS_LENGTH | VV_REQUEST_CHUNKED)) != 0;
-}
-
 static PyObject *
 make_BODY(request_object *self)
 {
-    if (!has_body(self))
-        return none();
-    return PyBytes_FromStringAndSize((const char *)self->body.at, (Py_ssize_t)self->body.len);
-}
-
-/* ---- Content-Type (RFC 9110 section 8.3) ------------------------------------------------------------------------ */
-
-static vv_span
-content_type(const request_object *self)
-{
-    const vv_field *field = request_field(self, vv_span_text("content-type"));
-    return field != NULL ? vv_request_span(self->req, field->value_at, field->value_len) : vv_span_of(NULL, 0);
-}
-
-static vv_span
-until(vv_span text, uint8_t end)
-{
-    const uint8_t *at = text.len > 0 ? memchr(text.at, end, text.len) : NULL;
-    return at != NULL ? vv_span_of(text.at, (size_t)(at - text.at)) : text;
-}
-
-static PyObject *
-make_MIME_TYPE(request_object *self)
-{
-    vv_span type = vv_trim(until(content_type(self), ';'));
-    if (type.len == 0)
-        return none();
-    PyObject *text = text_of(type);
-    PyObject *lower = text != NULL ? PyObject_CallMethod(text, "lower", NULL) : NULL;
-    Py_XDECREF(text);
-    return lower;
-}
-
-/* The value of the charset parameter; empty: none. */
-static vv_span
-charset_of(const request_object *self)
-{
-    vv_span rest = content_type(self);
-    for (;;) {
-        vv_span piece = until(rest, ';');
-        if (piece.len == rest.len)
-            rest.len = 0;
-        else
-            rest = vv_span_of(rest.at + piece.len + 1, rest.len - piece.len - 1);
-        vv_span name = until(piece, '=');
-        if (name.len < piece.len && vv_equal_nocase(vv_trim(name), vv_span_text("charset"))) {
-            vv_span value = vv_trim(vv_span_of(piece.at + name.len + 1, piece.len - name.len - 1));
-            if (value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"')
-                value = vv_span_of(value.at + 1, value.len - 2);
-            return value;
-        }
-        if (rest.len == 0)
-            return rest;
-    }
-}
-
-static PyObject *
-make_ENCODING(request_object *self)
-{
-    vv_span charset = charset_of(self);
-    return charset.len > 0 ? text_of(charset) : none();
+    return body_bytes(self);
 }
 
 static PyObject *
 make_TEXT(request_object *self)
 {
-    if (!has_body(self))
-        return none();
-    vv_span charset = charset_of(self);
-    char name[64];
-    if (charset.len == 0 || vv_equal_nocase(charset, vv_span_text("utf-8")))
-        return PyUnicode_DecodeUTF8((const char *)self->body.at, (Py_ssize_t)self->body.len, NULL);
-    if (charset.len >= sizeof name) {
-        PyErr_SetString(PyExc_LookupError, "the charset of Content-Type is unknown");
-        return NULL;
-    }
-    memcpy(name, charset.at, charset.len);
-    name[charset.len] = '\0';
-    /* A codec may be Python, which other threads run beside, or keep what it is given: it gets bytes of its own. */
-    PyObject *body = make_BODY(self);
-    PyObject *text = body != NULL ? PyUnicode_FromEncodedObject(body, name, NULL) : NULL;
-    Py_XDECREF(body);
-    return text;
-}
-
-/* msgspec says that and where it failed in a sentence; the standard library says the position, which is what our users
- * get: the same text is decoded once more by it. */
-VV_COLD static PyObject *
-raise_json_error(request_object *self, PyObject *body)
-{
-    PyObject *message = NULL, *position = NULL, *text, *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
-    text = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), "replace");
-    PyObject *json = PyImport_ImportModule("json");
-    PyObject *decoded = json != NULL && text != NULL ? PyObject_CallMethod(json, "loads", "O", text) : NULL;
-    if (decoded == NULL && PyErr_Occurred()) {
-        PyObject *stdlib_type, *error, *stdlib_traceback;
-        PyErr_Fetch(&stdlib_type, &error, &stdlib_traceback);
-        PyErr_NormalizeException(&stdlib_type, &error, &stdlib_traceback);
-        message = PyObject_GetAttrString(error, "msg");
-        position = message != NULL ? PyObject_GetAttrString(error, "pos") : NULL;
-        Py_XDECREF(stdlib_type);
-        Py_XDECREF(error);
-        Py_XDECREF(stdlib_traceback);
-    }
-    PyErr_Clear();
-    if (position == NULL) { /* the two decoders disagree (NaN, lone surrogates ...): msgspec's word holds */
-        Py_XSETREF(message, PyObject_Str(value));
-        position = PyLong_FromLong(0);
-    }
-    if (message != NULL && position != NULL && text != NULL) {
-        PyObject *error = PyObject_CallFunctionObjArgs(self->server->state->json_error, message, text, position, NULL);
-        if (error != NULL)
-            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        Py_XDECREF(error);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(traceback);
-    Py_XDECREF(decoded);
-    Py_XDECREF(json);
-    Py_XDECREF(text);
-    Py_XDECREF(message);
-    Py_XDECREF(position);
-    return NULL;
+    return body_text(self);
 }
 
 static PyObject *
 make_JSON(request_object *self)
 {
-    if (!has_body(self))
-        return none();
-    PyObject *body = make_BODY(self);
-    PyObject *value = body != NULL ? PyObject_CallOneArg(self->server->state->json_decode, body) : NULL;
-    if (value == NULL && body != NULL && PyErr_ExceptionMatches(PyExc_ValueError))
-        raise_json_error(self, body);
-    Py_XDECREF(body);
+    PyObject *value = body_json(self);
     if (value != NULL)
         track(self);
     return value;
+}
+
+static PyObject *
+make_MIME_TYPE(request_object *self)
+{
+    return body_mime_type(self);
+}
+
+static PyObject *
+make_ENCODING(request_object *self)
+{
+    return body_encoding(self);
+}
+
+/* A form's fields and its files are read together: whichever is asked for first keeps both. */
+static PyObject *
+half_of_form(request_object *self, request_slot wanted, request_slot other)
+{
+    PyObject *both = form_and_files(self);
+    if (both == NULL)
+        return NULL;
+    track(self);
+    PyObject *half = Py_NewRef(PyTuple_GET_ITEM(both, wanted == SLOT_FILES));
+    if ((self->cached >> other & 1) == 0) {
+        self->cache[other] = Py_NewRef(PyTuple_GET_ITEM(both, other == SLOT_FILES));
+        self->cached |= 1u << other;
+    }
+    Py_DECREF(both);
+    return half;
+}
+
+static PyObject *
+make_FORM(request_object *self)
+{
+    return half_of_form(self, SLOT_FORM, SLOT_FILES);
+}
+
+static PyObject *
+make_FILES(request_object *self)
+{
+    return half_of_form(self, SLOT_FILES, SLOT_FORM);
 }
 
 static PyObject *

@@ -25,6 +25,8 @@
     X(BODY, body, "The body, bytes; None when the request announced none.")                                            \
     X(TEXT, text, "The body as str, by the charset of Content-Type or UTF-8; None without a body.")                    \
     X(JSON, json, "The body as JSON; None without a body. Malformed: vivace.exceptions.JSONError.")                    \
+    X(FORM, form, "The fields of a form, a MultiDict of str; empty where the body is none.")                           \
+    X(FILES, files, "The files of a form, a MultiDict of UploadedFile; empty where the body has none.")                \
     X(MIME_TYPE, mime_type, "The media type of Content-Type in lower case, str or None.")                              \
     X(ENCODING, encoding, "The charset of Content-Type, str or None.")                                                 \
     X(MATCH_DICT, match_dict, "All path parameters, converted, a dict.")                                               \
@@ -39,6 +41,7 @@ typedef enum request_slot {
 #undef X
         SLOT_CALLBACKS,
     SLOT_EXTENSIONS,
+    SLOT_SPOOL,
     SLOT_COUNT,
 } request_slot;
 
@@ -55,7 +58,7 @@ typedef struct request_object {
     struct server_object *server; /* owned */
     const vv_http1_request *req;  /* the engine's for now, or &own */
     const vv_match *match;        /* the engine's for now; NULL once detached: params, route */
-    vv_span body, path;           /* borrowed, or in `memory` */
+    vv_span body, path;           /* borrowed, or in `memory`; body.at is NULL where it lies in a Spool */
     vv_conn *conn;                /* borrowed while the request is not answered; else NULL */
     vv_exchange *exchange;        /* borrowed while its answer is put off; else NULL */
     PyObject *pending;            /* owned: the coroutine that will answer (py_coroutine.c); NULL: none */

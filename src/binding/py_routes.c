@@ -261,8 +261,9 @@ routes_add(PyObject *object, PyObject *args)
     Py_ssize_t len;
     PyObject *methods, *handler, *positional, *keywords, *route, *twin = Py_None;
     int coroutine;
-    if (!PyArg_ParseTuple(args, "s#O!OO!O!pO|O:add", &pattern, &len, &PyTuple_Type, &methods, &handler, &PyTuple_Type,
-                          &positional, &PyTuple_Type, &keywords, &coroutine, &route, &twin))
+    unsigned long long limit_body_bytes = 0;
+    if (!PyArg_ParseTuple(args, "s#O!OO!O!pO|OK:add", &pattern, &len, &PyTuple_Type, &methods, &handler, &PyTuple_Type,
+                          &positional, &PyTuple_Type, &keywords, &coroutine, &route, &twin, &limit_body_bytes))
         return NULL;
     if (self->in_use) {
         PyErr_SetString(PyExc_RuntimeError, "routes cannot be added once the server runs");
@@ -293,6 +294,8 @@ routes_add(PyObject *object, PyObject *args)
     plan->handler = Py_NewRef(handler);
     plan->route = Py_NewRef(route);
     plan->coroutine = (uint8_t)coroutine;
+    plan->limit_body_bytes = limit_body_bytes;
+    self->own_limits |= limit_body_bytes > 0;
     plan->call = vectorcall_of(handler);
     if (twin != Py_None) {
         plan->twin = Py_NewRef(twin);
@@ -371,8 +374,8 @@ routes_match(PyObject *object, PyObject *args)
 
 static PyMethodDef routes_methods[] = {
     {"add", routes_add, METH_VARARGS,
-     PyDoc_STR("add(pattern, methods, handler, positional, keywords, coroutine, route, twin=None)\n--\n\nAdds a route; "
-               "returns its placeholders as (name, type) pairs. ValueError says what is wrong.")},
+     PyDoc_STR("add(pattern, methods, handler, positional, keywords, coroutine, route, twin=None, limit_body_bytes=0)\n"
+               "--\n\nAdds a route; returns its placeholders as (name, type) pairs. ValueError says what is wrong.")},
     {"placeholders", routes_placeholders, METH_O | METH_STATIC,
      PyDoc_STR("placeholders(pattern)\n--\n\nThe (name, type) pairs of a pattern.")},
     {"match", routes_match, METH_VARARGS,

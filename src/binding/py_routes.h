@@ -22,8 +22,9 @@ typedef struct route_plan {
     int16_t source[PLAN_ARGUMENTS];    /* of each argument: PLAN_REQUEST, or the parameter's index */
     uint8_t positional, arguments;     /* how many, and with the keyword ones */
     uint8_t params;
-    uint8_t coroutine;    /* async def: call gives a coroutine */
-    uint8_t only_request; /* handler(request), the shape of most */
+    uint8_t coroutine;         /* async def: call gives a coroutine */
+    uint8_t only_request;      /* handler(request), the shape of most */
+    uint64_t limit_body_bytes; /* 0: as the server has it */
     struct route_plan *next;
 } route_plan;
 
@@ -32,6 +33,7 @@ typedef struct routes_object {
     module_state *state; /* borrowed from the module, which the type holds */
     vv_router *router;   /* owned */
     route_plan *plans;   /* owned */
+    int own_limits;      /* some route has a limit of its own */
     int in_use;          /* a server matches by it: no more add() */
 } routes_object;
 

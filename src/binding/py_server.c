@@ -20,7 +20,9 @@ limit_value(PyObject *value, const char *name, double scale, double most, double
 /* clang-format off */
 #define LIMIT_KEYWORDS(X) \
     X(limit_head_bytes, limit_head_bytes, 1, 65535) X(limit_header_fields, limit_header_fields, 1, 10000) \
-    X(limit_body_bytes, limit_body_bytes, 1, 1e15) X(limit_pipeline, limit_pipeline, 1, 60000) \
+    X(limit_body_bytes, limit_body_bytes, 1, 1e15) X(limit_body_memory_bytes, limit_body_memory_bytes, 1, 1e15) \
+    X(limit_form_parts, limit_form_parts, 1, 1e6) X(limit_form_head_bytes, limit_form_head_bytes, 1, 1e6) \
+    X(limit_form_text_bytes, limit_form_text_bytes, 1, 1e12) X(limit_pipeline, limit_pipeline, 1, 60000) \
     X(limit_output_bytes, limit_output_bytes, 1, 1e12) X(limit_connections, limit_connections, 1, 1e7) \
     X(timeout_head, timeout_head_ms, 1000, 4e9) X(timeout_body, timeout_body_ms, 1000, 4e9) \
     X(timeout_keep_alive, timeout_keep_alive_ms, 1000, 4e9) X(timeout_write, timeout_write_ms, 1000, 4e9)
@@ -73,6 +75,7 @@ open_server(server_object *self, const vv_limits *limits)
         return -1;
     }
     self->routes->in_use = 1;
+    self->limits = *limits;
     vv_app app = app_table(self, wants_unrouted ? VV_UNROUTED_ALL : VV_UNROUTED_JSON);
     if (vv_server_new(&self->server, self->selector->loop, &app, self->routes->router, limits) != VV_OK) {
         PyErr_NoMemory();

@@ -24,6 +24,7 @@ typedef struct server_object {
     PyObject *on_held;          /* owned: app._held, with debug on; else NULL */
     PyObject *on_access;        /* owned: takes the lines of the access log; NULL: they go to a descriptor or file */
     uint64_t access_lost;       /* lines of it that could not be written, known once closed */
+    vv_limits limits;
     vv_server *server;          /* owned; NULL once closed */
     request_object *request;    /* owned; the one that is recycled from request to request; may be NULL */
     struct server_object *next; /* owned by the selector, whose list it is */

@@ -39,6 +39,8 @@ typedef struct module_state {
     PyTypeObject *pending_type;
     PyTypeObject *transport_type;
     PyTypeObject *kept_property_type;
+    PyTypeObject *spool_type;
+    PyTypeObject *uploaded_file_type;
 
 #define X(name) PyObject *name_##name;
     NAME_TABLE(X)
@@ -48,6 +50,8 @@ typedef struct module_state {
 
     PyObject *json_encode, *json_decode; /* msgspec.json, once there is a server or state_load_json() was called */
     PyObject *json_error;                /* vivace.exceptions.JSONError      */
+    PyObject *body_error, *form_error;   /* vivace.exceptions.BodyError ...  */
+    PyObject *charsets;                  /* vivace.charsets.CHARSETS         */
     PyObject *not_found;                 /* vivace.exceptions.RouteNotFoundException */
     PyObject *method_not_allowed;        /* vivace.exceptions.method_not_allowed     */
     PyObject *task_type;                 /* asyncio.Task                     */
@@ -99,6 +103,7 @@ int pending_init(PyObject *module, module_state *state);
 int coroutine_init(PyObject *module, module_state *state);
 int transport_init(PyObject *module, module_state *state);
 int extensions_init(PyObject *module, module_state *state);
+int upload_init(PyObject *module, module_state *state);
 
 /* new_request_type() of the module: a subtype of Request, to be filled with an application's extensions. */
 PyObject *extensions_new_type(PyObject *module, PyObject *unused);

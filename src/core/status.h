@@ -28,6 +28,8 @@
     X(VV_E_EXPECT,               -21,    417, "an expectation other than 100-continue")             \
     X(VV_E_METHOD,               -22,    501, "a method that this server does not speak")           \
     X(VV_E_TIMEOUT,              -23,    408, "the request did not arrive in time")                 \
+    X(VV_E_SPOOL,                -24,    503, "no temporary file for a request body: see TMPDIR, and open files") \
+    X(VV_E_SPOOL_FULL,           -25,    507, "the temporary directory is full: see TMPDIR")        \
     X(VV_E_FORM,                 -30,    400, "multipart form is malformed")                        \
     X(VV_E_FORM_LIMIT,           -31,    413, "multipart form exceeds a limit")                     \
     X(VV_E_PATTERN,              -40,      0, "a route's pattern is malformed")                     \

@@ -13,14 +13,16 @@ The first lines:
     app.run()
 """
 
-from vivace._engine import Headers, MultiDict, Request, Response
+from vivace._engine import Headers, MultiDict, Request, Response, UploadedFile
 from vivace.app import Application
-from vivace.exceptions import HTTPError, JSONError, RouteNotFoundException
+from vivace.exceptions import BodyError, FormError, HTTPError, JSONError, RouteNotFoundException
 from vivace.routing import Route, Router
 from vivace.version import __version__
 
 __all__ = [
     "Application",
+    "BodyError",
+    "FormError",
     "HTTPError",
     "Headers",
     "JSONError",
@@ -30,5 +32,6 @@ __all__ = [
     "Route",
     "RouteNotFoundException",
     "Router",
+    "UploadedFile",
     "__version__",
 ]

@@ -6,6 +6,8 @@ Users meet `Request`, `Response` and the multi-mappings; the rest serves `vivace
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.cookies import SimpleCookie
+from io import BufferedIOBase
+from os import PathLike
 from typing import Any, Self, final, overload
 
 from vivace.app import Application
@@ -62,6 +64,10 @@ class Server:
         limit_head_bytes: int = 32768,
         limit_header_fields: int = 100,
         limit_body_bytes: int = 16777216,
+        limit_body_memory_bytes: int = 1048576,
+        limit_form_parts: int = 1000,
+        limit_form_head_bytes: int = 16384,
+        limit_form_text_bytes: int = 1048576,
         limit_pipeline: int = 128,
         limit_output_bytes: int = 262144,
         limit_connections: int = 10000,
@@ -129,6 +135,7 @@ class Routes:
         coroutine: bool,
         route: Route,
         twin: Callable[..., Any] | None = None,
+        limit_body_bytes: int = 0,
     ) -> tuple[tuple[str, str], ...]:
         """Adds a route.
 
@@ -138,6 +145,7 @@ class Routes:
         coroutine   the handler is an `async def`
         route       what `request.route` gives
         twin        of a coroutine function that awaits nothing: the same as a plain function
+        limit_body_bytes  the longest body that it takes; 0: as the server has it
 
         Returns the pattern's placeholders as (name, type) pairs, type being "plain", "str", "int", "float", "uuid" or
         "path". Raises ValueError for a malformed pattern, a conflict, or a parameter the pattern does not have.
@@ -168,6 +176,48 @@ class MultiDict(Mapping[str, Any]):
     def get(self, name: str, default: Any = None, /) -> Any: ...
     def getall(self, name: str, /) -> list[Any]: ...
     def multi_items(self) -> list[tuple[str, Any]]: ...
+
+class Spool:
+    """A body that was too long for memory: a temporary file without a name."""
+
+    def read_into(self, buffer: bytearray | memoryview, at: int, /) -> None:
+        """Fills the buffer with the bytes from `at` on. ValueError past the end; OSError."""
+
+@final
+class UploadedFile:
+    """A file of a form, as in `request.files`. It may be kept; so is, then, the body that it is a part of.
+
+    name, filename  its name as the client sent it: never a path to write to
+    field           the name of the form's field
+    type            the media type in lower case; None when none was sent
+    content_type    Content-Type with its parameters, as sent; None when none was sent
+    size            in bytes
+    body            all of it; of a long body read anew each time
+    file            it as a binary file object, to read, seek and iterate
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def filename(self) -> str: ...
+    @property
+    def field(self) -> str: ...
+    @property
+    def type(self) -> str | None: ...
+    @property
+    def content_type(self) -> str | None: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def file(self) -> BufferedIOBase: ...
+    def read(self, size: int | None = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+    def save(self, path: str | bytes | PathLike[str], /) -> None:
+        """Writes it to a path of your choice, over what is there. OSError if that fails."""
+    def __bytes__(self) -> bytes: ...
 
 class Response:
     """An answer. May be kept and returned many times.
@@ -266,6 +316,10 @@ class Request:
     def text(self) -> str | None: ...
     @property
     def json(self) -> Any: ...
+    @property
+    def form(self) -> MultiDict: ...
+    @property
+    def files(self) -> MultiDict: ...
     @property
     def mime_type(self) -> str | None: ...
     @property

@@ -37,9 +37,10 @@ class Application:
 
     debug     show tracebacks to clients, which is never for strangers, and warn of handlers that hold the event loop
     lifespan  `lifespan(app)`, an async context manager around the serving; a mapping that it yields goes to `app.state`
-    limits    the engine's, by name: limit_head_bytes, limit_header_fields, limit_body_bytes, limit_pipeline,
-              limit_output_bytes, limit_connections (whole numbers), timeout_head, timeout_body, timeout_keep_alive,
-              timeout_write, timeout_graceful (seconds)
+    limits    the engine's, by name: limit_head_bytes, limit_header_fields, limit_body_bytes, limit_body_memory_bytes,
+              limit_form_parts, limit_form_head_bytes, limit_form_text_bytes, limit_pipeline, limit_output_bytes,
+              limit_connections (whole numbers), timeout_head, timeout_body, timeout_keep_alive, timeout_write,
+              timeout_graceful (seconds)
 
     TypeError for an unknown limit, with the nearest name; ValueError for a value that is none.
 
@@ -89,6 +90,7 @@ class Application:
         methods   in any case
         name      for `url_for`; the function's own when left out
         blocking  True: a plain `def` that may wait for whatever it likes, and runs in a thread (see `run`: threads)
+        limit_body_bytes  the longest body that it takes, in place of the application's limit: 4096, or "2GiB"
 
         ValueError, in one line that says what to do, for a pattern, a signature or a conflict; see
         `Router.add_route`.

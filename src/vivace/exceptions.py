@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
-__all__ = ["HTTPError", "JSONError", "RouteNotFoundException"]
+__all__ = ["BodyError", "FormError", "HTTPError", "JSONError", "RouteNotFoundException"]
 
 _LOWEST, _HIGHEST = 100, 999
 
@@ -60,6 +60,24 @@ class JSONError(json.JSONDecodeError):
 
     A `json.JSONDecodeError`: `msg`, `doc`, `pos`, `lineno` and `colno` tell where.
     """
+
+
+class BodyError(HTTPError, ValueError):
+    """The body of a request is not what Content-Type says it is. Unhandled, it is its own answer.
+
+    status  400: it cannot be decoded (`detail` tells where); 415: its charset is unknown; 413: it exceeds a limit
+
+    `request.text` raises it, and `request.form` and `request.files` its subclass FormError.
+
+        try:
+            text = request.text
+        except BodyError as error:
+            text = f"({error.detail})"
+    """
+
+
+class FormError(BodyError):
+    """`request.form` or `request.files` of a form: malformed (400), too large (413) or of an odd charset (415)."""
 
 
 def method_not_allowed(methods: Iterable[str]) -> HTTPError:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from vivace import settings
 from vivace._engine import Routes
 from vivace.signatures import Call, compile_call, describe
 from vivace.spelling import did_you_mean
@@ -20,6 +21,7 @@ class RouteOptions(TypedDict, total=False):
 
     name: str | None
     blocking: bool
+    limit_body_bytes: int | str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +33,7 @@ class Route:
     methods       upper-case names; empty: any method
     name          what `url_for` finds it by; the handler's name unless one was given
     placeholders  (name, type) of each path parameter, type being "plain", "str", "int", "float", "uuid" or "path"
+    limit_body_bytes  the longest body that it takes; None: as the application has it
     """
 
     pattern: str
@@ -38,6 +41,7 @@ class Route:
     methods: frozenset[str]
     name: str
     placeholders: tuple[tuple[str, str], ...] = ()
+    limit_body_bytes: int | None = None
 
     def url(self, /, **params: Any) -> str:
         """Give the path with these parameters, percent-encoded; ValueError says what is missing, odd or too much.
@@ -77,6 +81,7 @@ class Router:
         *,
         name: str | None = None,
         blocking: bool = False,
+        limit_body_bytes: int | str | None = None,
     ) -> Route:
         """Add a route.
 
@@ -85,6 +90,7 @@ class Router:
         method    one method, or `methods` several, in any case; neither: any method
         name      for `url_for`; the handler's own name when left out
         blocking  call the handler, a plain `def`, in a thread: it may wait for whatever it likes
+        limit_body_bytes  the longest body that it takes, in place of the application's limit: 4096, or "2GiB"
 
         ValueError, in one line that says what to do: a malformed pattern, a route that matches the same, a handler
         whose parameters nothing can fill, a name that another pattern has.
@@ -95,10 +101,13 @@ class Router:
         if name is not None and self._chosen_names.get(name, pattern) != pattern:
             msg = f'"{pattern}" cannot be named "{name}": "{self._chosen_names[name]}" already is'
             raise ValueError(msg)
+        limit = settings.LIMITS["limit_body_bytes"]
+        most = None if limit_body_bytes is None else limit.read(limit_body_bytes, f'"{pattern}": limit_body_bytes')
         called = self._in_thread(handler, pattern, call) if blocking else handler
-        route = Route(pattern, handler, frozenset(allowed), name or describe(handler).rpartition(".")[2], placeholders)
+        label = name or describe(handler).rpartition(".")[2]
+        route = Route(pattern, handler, frozenset(allowed), label, placeholders, most)
         coroutine, twin = (True, None) if blocking else (call.coroutine, twin_of(handler))
-        self.table.add(pattern, allowed, called, call.positional, call.keywords, coroutine, route, twin)
+        self.table.add(pattern, allowed, called, call.positional, call.keywords, coroutine, route, twin, most or 0)
         self._routes.append(route)
         if name is not None:
             self._chosen_names[name] = pattern

@@ -168,6 +168,14 @@ LIMITS = _by_name(
     ),
     Setting("limit_header_fields", _count(10_000), 100, "N", "Header fields of a request; more are a 431."),
     Setting("limit_body_bytes", _size(1, 10**15), 16 << 20, "SIZE", "Request body; a longer one is a 413."),
+    Setting(
+        "limit_body_memory_bytes", _size(1, 10**15), 1 << 20, "SIZE", "Of a body in memory; a longer one is a file."
+    ),
+    Setting("limit_form_parts", _count(1_000_000), 1000, "N", "Fields and files of a form; more are a 413."),
+    Setting(
+        "limit_form_head_bytes", _size(64, 1_000_000), 16 << 10, "SIZE", "Header lines of a part of a form; then a 413."
+    ),
+    Setting("limit_form_text_bytes", _size(1, 10**12), 1 << 20, "SIZE", "Of a form without its files; then a 413."),
     Setting("limit_pipeline", _count(60_000), 128, "N", "Requests in flight on one connection, then it waits."),
     Setting(
         "limit_output_bytes", _size(1, 10**12), 256 << 10, "SIZE", "Unsent output on one connection, then it waits."

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from vivace import Application
+from vivace import Application, BodyError
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -364,19 +364,23 @@ class TestAttributes:
         def handler(request):
             try:
                 return request.text
-            except (LookupError, ValueError) as error:
-                return type(error).__name__
+            except BodyError as error:
+                return str(error)
 
         client = serve(app).client()
         for charset, body, text in [
             ("cp1252", b"\x80", "€"),
             ("utf-16", "ä".encode("utf-16"), "ä"),
-            ("punycode", b"caf-dma", "café"),
-            ("rot13", b"abc", "LookupError"),
-            ("nonsense", b"abc", "LookupError"),
-            ("x" * 80, b"abc", "LookupError"),
-            ("utf-8", b"\xff", "UnicodeDecodeError"),
-            ("\xe4", b"abc", "LookupError"),
+            ("utf-8-sig", b"\xef\xbb\xbfabc", "abc"),
+            ("iso-2022-jp", "日本".encode("iso-2022-jp"), "日本"),
+            ("punycode", b"caf-dma", "415 The body has a charset that is unknown"),
+            ("rot13", b"abc", "415 The body has a charset that is unknown"),
+            ("nonsense", b"abc", "415 The body has a charset that is unknown"),
+            ("x" * 80, b"abc", "415 The body has a charset that is unknown"),
+            ("\xe4", b"abc", "415 The body has a charset that is unknown"),
+            ("utf-8", b"a\xff", "400 The body is not utf-8 text: invalid start byte at byte 1"),
+            ("ascii", b"a\xff", "400 The body is not ascii text: ordinal not in range(128) at byte 1"),
+            ("utf-16", b"abc", "400 The body is not utf-16 text: truncated data at byte 2"),
         ]:
             answer = client.request("/", "POST", body, Content_Type=f"text/plain; charset={charset}")
             assert answer.text == text, charset

@@ -198,7 +198,7 @@ OUT_OF_MEMORY = """
 import resource
 from vivace import Application
 
-app = Application(limit_body_bytes=4 << 30)
+app = Application(limit_body_bytes=4 << 30, limit_body_memory_bytes=4 << 30)
 
 @app.get("/")
 def hello(request):

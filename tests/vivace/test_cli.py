@@ -44,6 +44,24 @@ class Holder:
 """
 
 
+SPOOLED = """
+
+import os
+
+
+@app.post("/spooled")
+def spooled():
+    paths = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd") if int(fd) > 2]
+    links = [os.readlink(path) for path in paths if os.path.lexists(path)]
+    return str(sum("(deleted)" in link for link in links if not link.startswith("/memfd")))
+
+
+@app.post("/form")
+def form(request):
+    return str(len(request.form))
+"""
+
+
 @pytest.fixture(autouse=True)
 def hello(tmp_path):
     (tmp_path / "hello.py").write_text(HELLO)
@@ -347,6 +365,39 @@ class TestOptions:
         process = serving("--limit-body-bytes", "10")
         assert process.client().request("/echo/x", "POST", b"x" * 10).body == b"x" * 10
         assert process.client().request("/echo/x", "POST", b"x" * 11).status == 413
+
+    def test_limit_body_memory_bytes(self, serving, tmp_path):
+        (tmp_path / "hello.py").write_text(HELLO + SPOOLED)
+        body = b"x" * 200_000
+        assert serving().client().request("/spooled", "POST", body).text == "0"
+        assert serving("--limit-body-memory-bytes", "150KiB").client().request("/spooled", "POST", body).text == "1"
+
+    @pytest.mark.parametrize(
+        "option", ["--limit-form-parts=2", "--limit-form-text-bytes=20", "--limit-form-head-bytes=64"]
+    )
+    def test_limits_of_forms(self, serving, tmp_path, option):
+        (tmp_path / "hello.py").write_text(HELLO + SPOOLED)
+        head = b'--b\r\nContent-Disposition: form-data; name="a"'
+        body = (
+            head
+            + b"\r\n\r\n1\r\n"
+            + head
+            + b"\r\nX: "
+            + b"x" * 20
+            + b"\r\n\r\n22\r\n"
+            + head
+            + b"\r\n\r\n1"
+            + b"3" * 40
+            + b"\r\n--b--"
+        )
+        for options, status in [((), 200), ((option,), 413)]:
+            answer = (
+                serving(*options)
+                .client()
+                .request("/form", "POST", body, Content_Type="multipart/form-data; boundary=b")
+            )
+            assert answer.status == status
+            assert status == 200 or option.removeprefix("--").partition("=")[0].replace("-", "_") in answer.text
 
     def test_another_servers_name_of_an_option(self, serving):
         assert serving("--limit-body=10").client().request("/echo/x", "POST", b"x" * 11).status == 413

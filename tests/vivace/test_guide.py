@@ -53,20 +53,37 @@ CURL.add_argument("-i", action="store_true")
 CURL.add_argument("-I", action="store_true")
 CURL.add_argument("-X")
 CURL.add_argument("-d")
+CURL.add_argument("-F", action="append", default=[])
 CURL.add_argument("-H", action="append", default=[])
+
+
+def multipart(fields):
+    """What curl makes of `-F "name=text"` and `-F "name=text;filename=...;type=..."`."""
+    parts = []
+    for field in fields:
+        (name, _, text), *options = [piece.partition("=") for piece in field.split(";")]
+        said = {option: value for option, _, value in options}
+        filename = f'; filename="{said["filename"]}"' if "filename" in said else ""
+        parts.append(f'------curl\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n')
+        parts.append(f"Content-Type: {said['type']}\r\n" if "type" in said else "")
+        parts.append(f"\r\n{text}\r\n")
+    return "".join(parts) + "------curl--\r\n"
 
 
 def curl(client, line):
     """Do what curl would, and return what it would print."""
     told = CURL.parse_args(shlex.split(line)[1:])
     url = urlsplit(told.url if "://" in told.url else f"//{told.url}")
+    content_type = "application/x-www-form-urlencoded"
+    if told.F:
+        told.d, content_type = multipart(told.F), "multipart/form-data; boundary=----curl"
     method = told.X or ("HEAD" if told.I else "POST" if told.d is not None else "GET")
     head = [f"{method} {url.path or '/'}{'?' + url.query if url.query else ''} HTTP/1.1", f"Host: {url.netloc}"]
     head += ["User-Agent: curl/8", "Accept: */*", *told.H]
     if told.d is not None:
         head.append(f"Content-Length: {len(told.d.encode())}")
         if not any(field.lower().startswith("content-type:") for field in told.H):
-            head.append("Content-Type: application/x-www-form-urlencoded")
+            head.append(f"Content-Type: {content_type}")
     client.send("\r\n".join(head) + "\r\n\r\n" + (told.d or ""))
     lines = []
     while not lines or lines[-1] != "\r\n":

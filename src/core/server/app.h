@@ -20,6 +20,7 @@ typedef struct vv_app {
     /* A request is complete. Before this call returns it must be answered with vv_conn_reply() or held with
      * vv_conn_hold(), once. `request`, `body`, `path` and `match` are borrowed until then.
      *
+     *   body   its `at` is NULL where the body was too long for memory: vv_server_take_body().
      *   path   the request's path with its escapes decoded (vv_target_decode); match->params point into it.
      *   match  match->route is NULL only for what `wants_unrouted` tells: then 404, 405 and OPTIONS are the app's.
      */
@@ -39,6 +40,10 @@ typedef struct vv_app {
      */
     void (*keep)(void *owner);
     void (*release)(void *owner);
+
+    /* How long a body this route takes, in bytes; 0: limit_body_bytes. NULL: that goes for every route. Asked once the
+     * head of a request with a body is complete. */
+    uint64_t (*body_limit)(void *self, const vv_route *route);
 
     vv_unrouted wants_unrouted; /* which requests without a route go to on_request too */
 } vv_app;

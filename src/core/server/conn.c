@@ -91,6 +91,7 @@ vv_intake_free(vv_server *server, vv_intake *in)
 {
     if (in != NULL) {
         vv_buffer_pool_give(&server->pool, in->bytes);
+        vv_long_body_close(&in->body);
         free(in);
     }
 }

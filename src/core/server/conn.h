@@ -21,6 +21,7 @@
 #include "core/io/wheel.h"
 #include "core/server/access_log.h"
 #include "core/server/app.h"
+#include "core/server/long_body.h"
 #include "core/server/server.h"
 
 typedef enum vv_conn_phase {
@@ -58,16 +59,22 @@ typedef enum vv_conn_timing {
     VV_TIMING_LINGER,
 } vv_conn_timing;
 
-/* A request that has arrived in part: it owns its bytes until it is whole. */
+/* A request that has arrived in part: it owns its bytes until it is whole. A body of a known length that fits into
+ * memory is only waited for (`need`). A chunked one is decoded where it lies, from `body_at` on. One that is too long
+ * for memory goes on to `body`, whose form it is, in pieces. */
 typedef struct vv_intake {
-    vv_buffer *bytes; /* owned */
-    size_t seen;      /* of them, known to hold no complete head               */
-    size_t need;      /* head and body together, of Content-Length; 0: unknown */
-    size_t body_at;   /* chunked: where the decoded body begins; 0: not in one */
-    size_t body_len;  /* chunked: decoded so far                               */
-    size_t raw_at;    /* chunked: where what is not decoded yet begins         */
-    int64_t head_ns;  /* when the head that a body is awaited for was complete; 0: unknown or not logged */
+    vv_buffer *bytes;  /* owned */
+    size_t seen;       /* of them, known to hold no complete head                        */
+    size_t need;       /* head and body together, where it is waited for; 0: not         */
+    size_t body_at;    /* where a body that is taken as it comes begins; 0: not in one   */
+    size_t body_len;   /* of it, there now                                               */
+    size_t raw_at;     /* where what has not been looked at begins                       */
+    uint64_t left;     /* of Content-Length, still to come; chunked: as good as endless  */
+    uint64_t limit;    /* of the body; chunked: what is announced counts                 */
+    vv_long_body body; /* what is not there any more                                     */
+    int64_t head_ns;   /* when the head that a body is awaited for was complete; 0: unknown or not logged */
     vv_chunked decoder;
+    uint8_t chunked;
 } vv_intake;
 
 struct vv_conn {
@@ -128,6 +135,7 @@ struct vv_server {
     vv_exchange *exchanges;       /* recycled */
     vv_field *fields;             /* of the request being parsed; owned */
     uint8_t *path;                /* room for a decoded path; owned */
+    char *spools;                 /* the directory for long bodies; owned */
     struct vv_acceptor *acceptor; /* owned; a list */
     vv_access_log *access;        /* owned; NULL: nothing is logged */
     size_t connections;
@@ -137,12 +145,16 @@ struct vv_server {
     uint8_t starved;     /* accepting waits: no descriptors, or limit_connections */
     int64_t retry_at_ms; /* accepting is tried again */
     vv_match match;      /* of the request being served */
+    vv_long_body body;   /* of the request being served, if it was too long for memory */
 };
 
 enum { VV_SPARE_CONNS = 256, VV_SPARE_EXCHANGES = 1024, VV_ACCEPT_RETRY_MS = 1000, VV_LINGER_MS = 2000 };
 
 /* A body from VV_LEND_BYTES on is not copied, but for its first bytes, which leave together with the head. */
 enum { VV_LEND_BYTES = 64 * 1024, VV_LEND_FRONT_BYTES = 16 * 1024 };
+
+/* What goes to the file of a long body at once, at least: fewer writes. */
+enum { VV_SPOOL_PIECE_BYTES = 64 * 1024 };
 
 /* conn.c: the life of a connection. */
 void vv_conn_open(vv_server *server, int fd, const vv_address *peer, const vv_stream_events *driver);

@@ -15,11 +15,13 @@
 
 /* What the parse loop found at the end of its input. */
 typedef struct rest {
-    size_t used;     /* bytes that are done with                                       */
-    size_t seen;     /* of the others, known to hold no complete head                  */
-    size_t need;     /* of the others, how many make the next request; 0: not known    */
-    size_t body_at;  /* a chunked body begins there, counted from `used`; 0: none does */
-    int64_t head_ns; /* when the head whose body is awaited was complete; 0: not logged */
+    size_t used;     /* bytes that are done with                                           */
+    size_t seen;     /* of the others, known to hold no complete head                      */
+    size_t need;     /* of the others, how many make the next request; 0: not known        */
+    size_t body_at;  /* a body that is taken as it comes begins there, counted from `used` */
+    uint64_t length; /* of that body; UINT64_MAX: it is chunked                            */
+    uint64_t limit;  /* of that body                                                       */
+    int64_t head_ns; /* when the head whose body is awaited was complete; 0: not logged    */
 } rest;
 
 /* ---- one request ------------------------------------------------------------------------------------------------ */
@@ -202,20 +204,38 @@ ask_to_continue(vv_conn *conn)
         vv_conn_say_continue(conn);
 }
 
-/* The head announces a body that is not all here, or chunked. Fills in what to wait for; 0 when refused. */
-static int
+/* How long a body the request may have. Its route is only looked for where routes differ. */
+static uint64_t
+body_limit(vv_conn *conn, const vv_http1_request *req)
+{
+    vv_server *server = conn->server;
+    uint64_t limit = 0;
+    vv_span path;
+    vv_match match;
+    if (VV_UNLIKELY(server->app.body_limit != NULL) && decoded_path(conn, req, &path)) {
+        vv_router_match(server->router, vv_span_of(req->head, req->method_len), path, &match);
+        if (match.route != NULL)
+            limit = server->app.body_limit(server->app.self, match.route);
+    }
+    return limit > 0 ? limit : server->limits.limit_body_bytes;
+}
+
+/* The head announces a body that is not all here, or chunked. Fills in what to wait for. */
+static void
 await_body(vv_conn *conn, const vv_http1_request *req, size_t available, rest *left)
 {
-    if ((req->flags & VV_REQUEST_CHUNKED) != 0)
+    int chunked = (req->flags & VV_REQUEST_CHUNKED) != 0;
+    if (chunked || req->content_length > conn->server->limits.limit_body_memory_bytes) {
         left->body_at = req->used;
-    else
-        left->need = req->used + req->content_length;
+        left->length = chunked ? UINT64_MAX : req->content_length;
+    } else {
+        left->need = req->used + (size_t)req->content_length;
+    }
     if ((conn->server->how & VV_HOW_LOGGED) != 0)
         left->head_ns = vv_loop_clock_ns();
     /* Nobody who has begun to send needs to be asked for it (RFC 9110 section 10.1.1). */
     if ((req->flags & VV_REQUEST_EXPECT) != 0 && available == req->used)
         ask_to_continue(conn);
-    return conn->phase == VV_CONN_OPEN;
 }
 
 /* Serves every whole request at `bytes`. */
@@ -247,14 +267,15 @@ serve(vv_conn *conn, uint8_t *bytes, size_t len, size_t seen)
         }
         vv_span body = {.at = in.at + req.used, .len = 0};
         if (VV_UNLIKELY((req.flags & (VV_REQUEST_HAS_LENGTH | VV_REQUEST_CHUNKED)) != 0)) {
-            if (req.content_length > server->limits.limit_body_bytes) {
+            left.limit = body_limit(conn, &req);
+            if (req.content_length > left.limit) {
                 if ((server->how & VV_HOW_LOGGED) != 0)
                     vv_access_begin(conn, &req);
                 refuse(conn, VV_E_BODY_TOO_LARGE, how_to_answer(server, &req));
                 break;
             }
             if ((req.flags & VV_REQUEST_CHUNKED) != 0 || in.len - req.used < req.content_length) {
-                (void)await_body(conn, &req, in.len, &left);
+                await_body(conn, &req, in.len, &left);
                 break;
             }
             body.len = (size_t)req.content_length;
@@ -277,6 +298,10 @@ await(vv_intake *in, const rest *left)
     in->raw_at = left->body_at;
     in->body_len = 0;
     in->head_ns = left->head_ns;
+    in->left = left->length;
+    in->limit = left->limit;
+    in->chunked = left->length == UINT64_MAX;
+    in->body = (vv_long_body){.spool = NULL};
     in->decoder = (vv_chunked){.state = 0};
 }
 
@@ -299,9 +324,40 @@ keep(vv_conn *conn, const uint8_t *bytes, size_t len, const rest *left)
     return 1;
 }
 
-/* Decodes what has come of a chunked body; VV_OK when it is whole and within its limit. */
+/* The head of a request whose body is taken as it comes, parsed once more, as its fields were not kept. */
+static int
+head_again(vv_conn *conn, const vv_intake *in, vv_http1_request *req)
+{
+    vv_server *server = conn->server;
+    vv_span head = vv_span_of(vv_buffer_front(in->bytes), in->body_at);
+    return vv_http1_parse_request(head, 0, &server->head_limits, server->fields, req) == VV_OK;
+}
+
+/* Hands what is there of the body on to its file. */
 static vv_status
-decode_body(vv_conn *conn, vv_intake *in)
+spool(vv_conn *conn, vv_intake *in)
+{
+    vv_server *server = conn->server;
+    vv_http1_request req;
+    vv_status status = VV_OK;
+    if (in->body.spool == NULL)
+        status = head_again(conn, in, &req) ? vv_long_body_open(&in->body, server->spools, &req, &server->limits)
+                                            : VV_E_SYNTAX;
+    if (status == VV_OK)
+        status = vv_long_body_append(&in->body, vv_span_of(vv_buffer_front(in->bytes) + in->body_at, in->body_len));
+    in->body_len = 0;
+    return status;
+}
+
+static uint64_t
+spooled(const vv_intake *in)
+{
+    return in->body.spool != NULL ? vv_spool_len(in->body.spool) : 0;
+}
+
+/* Decodes what has come of a chunked body: as take_body(). */
+static vv_status
+decode_body(vv_intake *in)
 {
     uint8_t *front = vv_buffer_front(in->bytes);
     size_t raw = vv_buffer_len(in->bytes) - in->raw_at, consumed, produced;
@@ -311,31 +367,67 @@ decode_body(vv_conn *conn, vv_intake *in)
     in->body_len += produced;
     in->raw_at += consumed;
     /* What a chunk announces counts: it is refused before it is read. */
-    uint64_t limit = conn->server->limits.limit_body_bytes;
-    if (in->body_len > limit || in->decoder.left > limit - in->body_len)
+    uint64_t length = spooled(in) + in->body_len;
+    if (length > in->limit || in->decoder.left > in->limit - length)
         return VV_E_BODY_TOO_LARGE;
+    return status;
+}
+
+/* Counts what has come of a body of a known length: as take_body(). */
+static vv_status
+count_body(vv_intake *in)
+{
+    size_t raw = vv_buffer_len(in->bytes) - in->raw_at;
+    size_t count = in->left < raw ? (size_t)in->left : raw;
+    in->left -= count;
+    in->body_len += count;
+    in->raw_at += count;
+    return in->left == 0 ? VV_OK : VV_AGAIN;
+}
+
+/* Takes what has come of a body. VV_OK: it is whole, within its limit, and `raw_at` is its end. */
+static vv_status
+take_body(vv_conn *conn, vv_intake *in)
+{
+    vv_status status = in->chunked ? decode_body(in) : count_body(in);
+    if (vv_failed(status))
+        return status;
+    int is_long = !in->chunked || in->body.spool != NULL ||
+                  (status == VV_AGAIN && in->body_len > conn->server->limits.limit_body_memory_bytes);
+    if (is_long && (status == VV_OK || in->body_len >= VV_SPOOL_PIECE_BYTES)) {
+        vv_status written = spool(conn, in);
+        if (written != VV_OK)
+            return written;
+    }
     if (status == VV_AGAIN) {
-        /* All is decoded: what comes next may lie right behind the body. */
+        /* All has been looked at: what comes next may lie right behind the body. */
         in->raw_at = in->body_at + in->body_len;
         in->bytes->tail = in->bytes->head + in->raw_at;
     }
     return status;
 }
 
-/* A chunked request is whole: its head is parsed once more, as its fields were not kept. */
+/* A request whose body was taken as it came is whole. */
 static void
-serve_chunked(vv_conn *conn, vv_intake *in)
+serve_taken(vv_conn *conn, vv_intake *in)
 {
     vv_server *server = conn->server;
     vv_http1_request req;
-    vv_span head = vv_span_of(vv_buffer_front(in->bytes), in->body_at);
-    if (vv_http1_parse_request(head, 0, &server->head_limits, server->fields, &req) != VV_OK) {
+    vv_span body = vv_span_of(vv_buffer_front(in->bytes) + in->body_at, in->body_len);
+    if (!head_again(conn, in, &req)) {
         vv_conn_close(conn); /* cannot be: the same bytes were parsed before */
         return;
     }
+    if (in->body.spool != NULL) {
+        body = vv_span_of(NULL, (size_t)spooled(in));
+        server->body = in->body;
+        in->body = (vv_long_body){.spool = NULL};
+    }
     conn->flags |= VV_CONN_SERVING;
-    serve_one(conn, &req, vv_span_of(head.at + in->body_at, in->body_len));
+    serve_one(conn, &req, body);
     conn->flags &= (uint8_t)~VV_CONN_SERVING;
+    if (body.at == NULL)
+        vv_long_body_close(&server->body); /* nobody has taken it */
 }
 
 /* Serves from conn->in as far as it goes. Afterwards conn->in is NULL or waits for more. */
@@ -346,14 +438,15 @@ serve_intake(vv_conn *conn)
     while (conn->phase == VV_CONN_OPEN && conn->gate == 0 && vv_buffer_len(in->bytes) > 0) {
         rest left = {.used = 0};
         if (in->body_at > 0) {
-            vv_status status = decode_body(conn, in);
+            vv_status status = take_body(conn, in);
             if (status == VV_AGAIN)
                 return;
             if (vv_failed(status)) {
+                vv_long_body_close(&in->body); /* its disk is wanted by others */
                 vv_conn_refuse(conn, status);
                 return;
             }
-            serve_chunked(conn, in);
+            serve_taken(conn, in);
             left.used = in->raw_at;
         } else {
             size_t len = vv_buffer_len(in->bytes);

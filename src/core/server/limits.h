@@ -11,6 +11,10 @@
     X(limit_head_bytes,       uint32_t, 32 * 1024)        /* request line and fields; at most 65,535     */ \
     X(limit_header_fields,    uint32_t, 100)              /* field lines; at most 10,000                 */ \
     X(limit_body_bytes,       uint64_t, 16 * 1024 * 1024) /* of a request                                */ \
+    X(limit_body_memory_bytes, uint64_t, 1024 * 1024)     /* of it in memory; a longer one is a file     */ \
+    X(limit_form_parts,       uint32_t, 1000)             /* fields and files of a form                  */ \
+    X(limit_form_head_bytes,  uint32_t, 16 * 1024)        /* header lines of one part of a form          */ \
+    X(limit_form_text_bytes,  uint64_t, 1024 * 1024)      /* of a form, in memory: all but its files     */ \
     X(limit_pipeline,         uint32_t, 128)              /* requests in flight on one connection        */ \
     X(limit_output_bytes,     uint64_t, 256 * 1024)       /* unsent on one connection                    */ \
     X(limit_connections,      uint32_t, 10000)            /* of one server                               */ \

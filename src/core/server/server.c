@@ -20,7 +20,8 @@ vv_server_new(vv_server **out, vv_loop *loop, const vv_app *app, const vv_router
     };
     server->fields = malloc((limits->limit_header_fields + 1) * sizeof *server->fields);
     server->path = malloc(limits->limit_head_bytes + 1);
-    if (server->fields == NULL || server->path == NULL) {
+    server->spools = vv_spool_directory();
+    if (server->fields == NULL || server->path == NULL || server->spools == NULL) {
         vv_server_free(server);
         return VV_E_NO_MEMORY;
     }
@@ -49,6 +50,7 @@ vv_server_free(vv_server *server)
     vv_buffer_pool_fini(&server->pool);
     free(server->fields);
     free(server->path);
+    free(server->spools);
     free(server);
 }
 
@@ -125,6 +127,14 @@ vv_server_abort(vv_server *server)
         count++;
     }
     return count;
+}
+
+void
+vv_server_take_body(vv_server *server, vv_spool **spool, vv_form **form)
+{
+    *spool = server->body.spool;
+    *form = server->body.form;
+    server->body = (vv_long_body){.spool = NULL};
 }
 
 size_t

@@ -10,7 +10,9 @@
 #ifndef VV_SERVER_SERVER_H
 #define VV_SERVER_SERVER_H
 
+#include "core/form/form.h"
 #include "core/io/loop.h"
+#include "core/io/spool.h"
 #include "core/router/router.h"
 #include "core/server/app.h"
 #include "core/server/limits.h"
@@ -37,6 +39,10 @@ int vv_server_next_ms(const vv_server *server);
 void vv_server_drain(vv_server *server);
 /* Closes every connection now; returns how many. */
 size_t vv_server_abort(vv_server *server);
+
+/* The body of the request that on_request() is called for, where it was too long for memory: the file that holds it,
+ * and the form that it is; NULL: it is none of several parts. The caller frees both. */
+void vv_server_take_body(vv_server *server, vv_spool **spool, vv_form **form);
 
 size_t vv_server_connections(const vv_server *server);
 uint64_t vv_server_requests(const vv_server *server);

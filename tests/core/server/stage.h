@@ -10,6 +10,8 @@
  *   GET /big/{bytes:int}   answers so many bytes at once
  *   GET /abort, /finish    ends the connection by vv_conn_abort(), vv_conn_finish()
  *   POST /echo             answers the body
+ *   POST /leave            answers without a look at the body
+ *   POST /most             answers the body, which may be no longer than stage.route_limit
  */
 #ifndef VV_TESTS_SERVER_STAGE_H
 #define VV_TESTS_SERVER_STAGE_H
@@ -52,6 +54,8 @@ typedef struct stage {
     size_t held_count;
     char told[1024]; /* "gone a, left b, refused 400" */
     size_t asked;    /* requests that the app saw */
+    size_t spooled;  /* bodies that came in a file */
+    uint64_t route_limit;
 } stage;
 
 typedef struct client {
@@ -94,6 +98,27 @@ hold(stage *s, vv_conn *conn, vv_span name, int notify)
         vv_exchange_notify(h->exchange);
 }
 
+/* The body may lie in a file. */
+static inline void
+echo(stage *s, vv_conn *conn, vv_span body)
+{
+    vv_spool *spool;
+    vv_form *form;
+    if (body.at != NULL) {
+        reply_text(conn, body, 0);
+        return;
+    }
+    vv_server_take_body(s->server, &spool, &form);
+    assert_true(vv_spool_len(spool) == body.len);
+    uint8_t *bytes = malloc(body.len);
+    assert_int_equal(vv_spool_read(spool, 0, bytes, body.len), VV_OK);
+    reply_text(conn, vv_span_of(bytes, body.len), 0);
+    free(bytes);
+    vv_spool_free(spool);
+    vv_form_free(form);
+    s->spooled++;
+}
+
 static inline void
 stage_on_request(void *self, vv_conn *conn, const vv_http1_request *request, vv_span body, vv_span path,
                  const vv_match *match)
@@ -121,10 +146,18 @@ stage_on_request(void *self, vv_conn *conn, const vv_http1_request *request, vv_
     } else if (strcmp(does, "finish") == 0) {
         vv_conn_finish(conn);
         reply_text(conn, vv_span_text("bye"), 0);
+    } else if (strcmp(does, "leave") == 0) {
+        reply_text(conn, vv_span_text("left"), 0);
     } else {
-        assert_string_equal(does, "echo");
-        reply_text(conn, body, 0);
+        assert_true(strcmp(does, "echo") == 0 || strcmp(does, "most") == 0);
+        echo(s, conn, body);
     }
+}
+
+static inline uint64_t
+stage_body_limit(void *self, const vv_route *route)
+{
+    return strcmp(vv_route_data(route), "most") == 0 ? ((stage *)self)->route_limit : 0;
 }
 
 static inline void
@@ -177,6 +210,8 @@ stage_open(stage *s, const vv_limits *limits)
     stage_route(s, "GET", "/abort", "abort");
     stage_route(s, "GET", "/finish", "finish");
     stage_route(s, "POST", "/echo", "echo");
+    stage_route(s, "POST", "/leave", "leave");
+    stage_route(s, "POST", "/most", "most");
     assert_int_equal(vv_router_compile(s->router), VV_OK);
 
     vv_limits usual = vv_limits_default();
@@ -184,7 +219,8 @@ stage_open(stage *s, const vv_limits *limits)
                   .on_request = stage_on_request,
                   .on_gone = stage_on_gone,
                   .on_left = stage_on_left,
-                  .on_refused = stage_on_refused};
+                  .on_refused = stage_on_refused,
+                  .body_limit = stage_body_limit};
     const char *io = getenv("VIVACE_IO");
     vv_loop_kind kind = io != NULL && strcmp(io, "epoll") == 0 ? VV_LOOP_EPOLL : VV_LOOP_AUTO;
     assert_int_equal(vv_loop_open(&s->loop, kind, &(vv_loop_events){.self = s}), VV_OK);
