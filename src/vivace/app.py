@@ -62,9 +62,14 @@ class Application:
         debug: bool = False,
         lifespan: Callable[[Any], Any] | None = None,
         reaper_settings: Mapping[str, float] | None = None,
+        log_request: bool | None = None,
         **limits: float | str,
     ) -> None:
-        """Keyword arguments only. `reaper_settings` is Japronto's: its `idle_timeout` is our `timeout_keep_alive`."""
+        """Keyword arguments only.
+
+        Two are Japronto's: `idle_timeout` of `reaper_settings` is our `timeout_keep_alive`, and `log_request` our
+        `access_log`.
+        """
         if reaper_settings and "idle_timeout" in reaper_settings:
             limits.setdefault("timeout_keep_alive", reaper_settings["idle_timeout"])
         self.debug = debug
@@ -76,6 +81,7 @@ class Application:
         self.run_arguments: dict[str, Any] = {}
         self._failures = ErrorHandlers()
         self._extensions = RequestExtensions()
+        self._log_request = log_request
         self._loop: asyncio.AbstractEventLoop | None = None
         self._flush: asyncio.TimerHandle | None = None
 
@@ -301,8 +307,13 @@ class Application:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What `Application(...)` was given, by name: the limits, and `debug` if it is on."""
-        return {**self.limits, "debug": True} if self.debug else dict(self.limits)
+        """What `Application(...)` was given, by name: the limits, `debug` if it is on, and the access log."""
+        given = dict(self.limits)
+        if self.debug:
+            given["debug"] = True
+        if self._log_request is not None:
+            given["access_log"] = bool(self._log_request)
+        return given
 
     # What serving asks
 

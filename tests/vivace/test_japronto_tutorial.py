@@ -209,6 +209,28 @@ def test_body_attributes(shown):
     assert shown.request("/body").text == "None None None None None"
 
 
+@pytest.mark.parametrize("blocking", [False, True])
+def test_forms_and_files(serve, blocking):
+    def show(request):
+        files = {field: [file.name, file.type, file.body.decode()] for field, file in request.files.items()}
+        return request.Response(json={"form": dict(request.form), "files": files})
+
+    app = Application()
+    app.router.add_route("/", show, blocking=blocking)
+    client = serve(app).client()
+    answer = client.request("/", "POST", b"a=1&b=2+3", Content_Type="application/x-www-form-urlencoded")
+    assert json.loads(answer.body) == {"form": {"a": "1", "b": "2 3"}, "files": {}}
+    part = '--x\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
+    parts = [
+        part.format("a", "", "1"),
+        part.format("doc", '; filename="d.txt"\r\nContent-Type: text/plain', "text"),
+        "--x--\r\n",
+    ]
+    answer = client.request("/", "POST", "".join(parts).encode(), Content_Type="multipart/form-data; boundary=x")
+    assert json.loads(answer.body) == {"form": {"a": "1"}, "files": {"doc": ["d.txt", "text/plain", "text"]}}
+    assert json.loads(client.request("/").body) == {"form": {}, "files": {}}  # Japronto: None
+
+
 def test_misc_attributes(shown):
     text = shown.request("/misc", Host="h:8080", Cookie="a=1; b=2").text
     assert text == "h 8080 127.0.0.1 True {} /misc a=1 b=2"
@@ -453,7 +475,7 @@ def test_todo_api(serve, tmp_path):
 RUNS = """
 from vivace import Application
 
-app = Application(reaper_settings={"check_interval": 10, "idle_timeout": 60})
+app = Application(reaper_settings={"check_interval": 10, "idle_timeout": 60}, log_request=True)
 app.router.add_route("/", lambda request: request.Response(text="Hello world!"))
 app.run(host="127.0.0.1", port=0, worker_num=1, debug=True)
 """
@@ -463,7 +485,9 @@ def test_run_as_the_tutorial_does(start, tmp_path):
     (tmp_path / "hello.py").write_text(RUNS)
     process = start("hello.py")
     assert process.get("/").text == "Hello world!"
-    assert process.stop()[0] == 0
+    status, _, err = process.stop()
+    assert status == 0
+    assert '"GET / HTTP/1.1" 200 12' in err
 
 
 def test_the_command_line_takes_a_dotted_name_and_a_module_that_runs_itself(start, tmp_path):

@@ -119,5 +119,10 @@ def test_what_is_not_available_yet_says_so(later):
 
 def test_japrontos_names():
     assert Application(reaper_settings={"idle_timeout": 9}).limits == {"timeout_keep_alive": 9.0}
+    assert Application().settings == {}
+    assert Application(log_request=True, debug=True).settings == {"access_log": True, "debug": True}
+    assert resolve([{"access_log": False}], Application(log_request=True).settings, {}).access_log is None
+    assert resolve([], Application(log_request=True).settings, {}).access_log is not None
+    assert resolve([], Application(log_request=False).settings, {}).access_log is None
     with pytest.raises(NotImplementedError, match="workers"):
         Application().run(worker_num=2)
