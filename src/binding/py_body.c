@@ -18,9 +18,14 @@ PyObject *
 body_spool(request_object *request)
 {
     if ((request->cached >> SLOT_SPOOL & 1) == 0) {
-        vv_spool *spool;
-        vv_form *form;
-        vv_server_take_body(request->server->server, &spool, &form);
+        vv_spool *spool = NULL;
+        vv_form *form = NULL;
+        if (request->server->server != NULL)
+            vv_server_take_body(request->server->server, &spool, &form);
+        if (spool == NULL) { /* the collector has cleared the request, and a finalizer looks at it */
+            PyErr_SetString(PyExc_RuntimeError, "the request's body is gone");
+            return NULL;
+        }
         PyObject *object = spool_object_of(request->server->state, spool, form);
         if (object == NULL)
             return NULL;

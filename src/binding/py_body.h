@@ -35,7 +35,7 @@ PyObject *body_json(request_object *request);
 PyObject *body_mime_type(const request_object *request);
 PyObject *body_encoding(const request_object *request);
 
-/* The Spool, borrowed from the request; only where the body is one: body.at is NULL. NULL with MemoryError. */
+/* The Spool, borrowed from the request; only where the body is one: body.at is NULL. NULL with an exception. */
 PyObject *body_spool(request_object *request);
 
 /* What Content-Type says; empty: nothing. */

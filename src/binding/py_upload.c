@@ -2,6 +2,7 @@
  * temporary file that holds all of it, which goes when the last window, and the request, have gone.
  */
 #include "binding/py_body.h"
+#include "binding/py_errors.h"
 
 /* ---- Spool ------------------------------------------------------------------------------------------------------ */
 
@@ -246,18 +247,19 @@ file_save(PyObject *object, PyObject *path)
     Py_XDECREF(io);
     if (target == NULL)
         return NULL;
-    int failed = save_to((uploaded_file *)object, target) < 0;
-    PyObject *type = NULL, *value = NULL, *traceback = NULL;
-    if (failed)
-        PyErr_Fetch(&type, &value, &traceback);
+    PyObject *failure = save_to((uploaded_file *)object, target) < 0 ? take_exception() : NULL;
     PyObject *closed = PyObject_CallMethod(target, "close", NULL);
     Py_DECREF(target);
-    if (failed) {
+    if (failure != NULL) { /* the first error is the one that tells */
         PyErr_Clear();
-        PyErr_Restore(type, value, traceback);
+        PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
+        Py_CLEAR(closed);
     }
-    Py_XDECREF(closed);
-    return failed || closed == NULL ? NULL : Py_NewRef(Py_None);
+    Py_XDECREF(failure);
+    if (closed == NULL)
+        return NULL;
+    Py_DECREF(closed);
+    Py_RETURN_NONE;
 }
 
 static PyObject *

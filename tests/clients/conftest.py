@@ -11,6 +11,7 @@ import pytest
 
 PAGE = """
 import asyncio
+from hashlib import sha256
 from vivace import Application, Response
 
 app = Application()
@@ -23,6 +24,11 @@ def hello(request):
 async def slow(request):
     await asyncio.sleep(0.01)
     return "slow"
+
+@app.post("/form", limit_body_bytes="64MiB")
+def form(request):
+    files = [[name, file.name, file.type, sha256(file.body).hexdigest()] for name, file in request.files.multi_items()]
+    return {"form": request.form.multi_items(), "files": files}
 
 @app.route("/echo", methods=["POST", "PUT"])
 async def echo(request):

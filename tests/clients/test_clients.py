@@ -2,9 +2,11 @@
 
 import asyncio
 import concurrent.futures
+import hashlib
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -67,6 +69,22 @@ class TestCurl:
         answer = json.loads(curl("-T", "-", "-H", "Content-Type: text/plain", url, stdin="y" * 300_000))
         assert (answer["method"], answer["length"]) == ("PUT", 300_000)
 
+    @pytest.mark.parametrize("size", [0, 70_000, 20_000_000])
+    @pytest.mark.parametrize("how", [(), ("-H", "Transfer-Encoding: chunked")])
+    def test_a_form_with_files(self, port: int, tmp_path: Path, size: int, how: tuple[str, ...]) -> None:
+        content = random.Random(size).randbytes(size)
+        (tmp_path / 'odd "näme.bin').write_bytes(content)
+        fields = ["-F", "text=ä & \r\n--", "-F", f'file=@"{tmp_path}/odd \\"näme.bin";type=image/png', "-F", "last="]
+        answer = json.loads(curl(*how, *fields, f"http://127.0.0.1:{port}/form"))
+        assert answer["form"] == [["text", "ä & \r\n--"], ["last", ""]]
+        ((field, name, kind, digest),) = answer["files"]
+        assert (field, kind, digest) == ("file", "image/png", hashlib.sha256(content).hexdigest())
+        assert name.replace("%22", '"') == 'odd "näme.bin'
+
+    def test_a_urlencoded_form(self, port: int) -> None:
+        answer = json.loads(curl("--data-urlencode", "a=ä&=+%", "-d", "b=1+2", f"http://127.0.0.1:{port}/form"))
+        assert answer == {"form": [["a", "ä&=+%"], ["b", "1 2"]], "files": []}
+
     def test_head(self, port: int) -> None:
         out = curl("-I", f"http://127.0.0.1:{port}/")
         assert out.startswith("HTTP/1.1 200 OK")
@@ -105,6 +123,21 @@ class TestPython:
                 assert client.post("/echo", json={"a": 1}).json()["type"] == "application/json"
             assert client.get("/nowhere").status_code == 404
             assert client.delete("/").headers["allow"] == "GET, HEAD, OPTIONS"
+
+    @pytest.mark.parametrize("size", [0, 70_000, 3_000_000])
+    def test_httpx2_sends_forms(self, port: int, size: int) -> None:
+        content = random.Random(size).randbytes(size)
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            files = [("f", ("ä b.txt", content, "text/plain")), ("f", ("two", b"2"))]
+            answer = client.post("/form", data={"a": ["1", "ä"], "b": ""}, files=files).json()
+            assert answer["form"] == [["a", "1"], ["a", "ä"], ["b", ""]]
+            digests = [hashlib.sha256(text).hexdigest() for text in (content, b"2")]
+            assert answer["files"] == [
+                ["f", "ä b.txt", "text/plain", digests[0]],
+                ["f", "two", "application/octet-stream", digests[1]],
+            ]
+            answer = client.post("/form", data={"a": ["1", "ä &="], "b": ""}).json()
+            assert answer == {"form": [["a", "1"], ["a", "ä &="], ["b", ""]], "files": []}
 
     def test_httpx2_many_at_once(self, port: int) -> None:
         async def all_at_once() -> list[str]:

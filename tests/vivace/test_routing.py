@@ -162,3 +162,40 @@ def test_the_table_matches_with_converted_parameters(router):
     assert router.table.match("GET", "/users/3")[:2] == (route, {"id": 3})
     assert router.table.match("POST", "/users/3")[0] is None
     assert router.table.match("GET", "/users/x")[0] is None
+
+
+def test_a_route_may_have_a_body_limit_of_its_own(router):
+    assert router.add_route("/a", lambda: "", limit_body_bytes="2GiB").limit_body_bytes == 2 << 30
+    assert router.add_route("/b", lambda: "", limit_body_bytes=5).limit_body_bytes == 5
+    assert router.add_route("/c", lambda: "").limit_body_bytes is None
+    for wrong in ("2GB", 0, -1, 1.5, True):
+        with pytest.raises(ValueError, match=r'^"/d": limit_body_bytes takes a number of bytes from 1 to'):
+            router.add_route("/d", lambda: "", limit_body_bytes=wrong)
+    assert len(router) == 3
+
+
+def test_the_body_limit_of_a_route_takes_the_place_of_the_applications(serve):
+    app = Application(limit_body_bytes=10)
+
+    @app.route("/less", methods=["POST"], limit_body_bytes=5)
+    @app.post("/more", limit_body_bytes="1MiB")
+    @app.post("/same")
+    def length(request):
+        return str(len(request.body))
+
+    @app.put("/same", limit_body_bytes=2)
+    async def put(request):
+        return "put"
+
+    served = serve(app)
+    for target, most in [("/less", 5), ("/more", 1 << 20), ("/same", 10)]:
+        assert served.get(target, "POST", b"x" * most).text == str(most)
+        refused = served.get(target, "POST", b"x" * (most + 1))
+        assert (refused.status, refused.headers["connection"]) == (413, "close")
+    assert served.get("/same", "PUT", b"xx").text == "put"
+    assert served.get("/same", "PUT", b"xxx").status == 413
+    assert served.get("/nowhere", "POST", b"x" * 11).status == 413
+    client = served.client()
+    client.send("POST /less HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nExpect: 100-continue\r\n\r\n")
+    assert client.answer().status == 413
+    assert client.at_end()
