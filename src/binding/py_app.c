@@ -444,6 +444,8 @@ on_gone(void *self_, void *owner)
     request_object *request = owner;
     request->exchange = NULL;
     request->conn = NULL;
+    if ((request->answered & ANSWER_GIVEN) == 0)
+        request->answered |= ANSWER_LOST;
     PyObject *pending = request->pending;
     request->pending = NULL;
     if (pending != NULL)

@@ -449,6 +449,14 @@ get_keep_alive(PyObject *object, void *closure)
 }
 
 static PyObject *
+get_disconnected(PyObject *object, void *closure)
+{
+    const request_object *self = (request_object *)object;
+    int closed = self->conn != NULL && vv_conn_fd(self->conn) < 0;
+    return PyBool_FromLong(closed || (self->answered & ANSWER_LOST) != 0);
+}
+
+static PyObject *
 get_route(PyObject *object, void *closure)
 {
     const route_plan *plan = ((request_object *)object)->plan;
@@ -558,6 +566,7 @@ static PyGetSetDef request_getset[] = {
         {"version", get_version, NULL, PyDoc_STR("'1.0' or '1.1'."), NULL},
     {"scheme", get_scheme, NULL, PyDoc_STR("'http'."), NULL},
     {"keep_alive", get_keep_alive, NULL, PyDoc_STR("Whether the client keeps the connection, bool."), NULL},
+    {"disconnected", get_disconnected, NULL, PyDoc_STR("Whether the client went before it was answered, bool."), NULL},
     {"route", get_route, NULL, PyDoc_STR("The Route that matched, or None."), NULL},
     {"app", get_app, NULL, PyDoc_STR("The Application."), NULL},
     {"headers", get_headers, NULL, PyDoc_STR("The header fields, a Headers."), NULL},

@@ -51,6 +51,7 @@ struct server_object;
 enum {
     ANSWER_GIVEN = 1,
     ANSWER_FAILED = 2, /* error handlers were asked for one: they are not asked again */
+    ANSWER_LOST = 4,   /* the client went before there was one */
 };
 
 typedef struct request_object {

@@ -327,6 +327,9 @@ class Request:
     @property
     def keep_alive(self) -> bool: ...
     @property
+    def disconnected(self) -> bool:
+        """Whether the client went before it was answered. An orderly end of what it sends is not noticed."""
+    @property
     def match_dict(self) -> dict[str, Any]: ...
     @property
     def route(self) -> Route | None: ...

@@ -343,8 +343,8 @@ class Application:
 
     @property
     def _wants_unrouted(self) -> bool:
-        """Whether an error handler answers for paths or methods that have no route."""
-        return self._failures.find(RouteNotFoundException) is not None
+        """Whether error handlers, or in debug pages, answer for paths and methods that have no route."""
+        return self.debug or self._failures.find(RouteNotFoundException) is not None
 
     @property
     def _request_type(self) -> type[Request]:

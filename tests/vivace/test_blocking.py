@@ -438,6 +438,38 @@ def test_who_goes_meanwhile_is_not_answered_and_what_fails_is_logged(app, serve,
     assert record.getMessage() == "blocking handler late failed after its client had gone"
 
 
+def test_a_thread_can_tell_that_its_client_has_gone(app, serve, gate):
+    told = []
+
+    @app.get("/waits", blocking=True)
+    def waits(request):
+        gate.entered += 1
+        deadline = time.monotonic() + SECONDS
+        while not request.disconnected and time.monotonic() < deadline:
+            time.sleep(0.001)
+        told.append(request.disconnected)
+
+    @app.get("/stays", blocking=True)
+    def stays(request):
+        told.append(request.disconnected)
+        kept.append(request)
+        return "stayed"
+
+    kept = []
+    served = serve(app)
+    gone = served.client()
+    gone.send(get("/waits"))
+    eventually(lambda: gate.entered == 1)
+    reset(gone)
+    eventually(lambda: told == [True])
+    client = served.client()
+    assert client.request("/stays").text == "stayed"
+    reset(client)
+    eventually(lambda: served.running.server.connections == 0)
+    assert told == [True, False]
+    assert not kept[0].disconnected
+
+
 @pytest.mark.parametrize("how", ["close", "abort"])
 def test_a_thread_may_end_the_connection(app, serve, how):
     @app.get("/", blocking=True)

@@ -251,6 +251,12 @@ class TestDebug:
         elif accept == BROWSER:
             assert len(answer.text) < 100_000
 
+    def test_no_route_is_a_page_too(self, debugged, serve):
+        answer = self.page(serve, debugged, "/nowhere?x=secret")
+        assert answer.status == 404
+        assert "GET /nowhere" in answer.text
+        assert serve(debugged).get("/nowhere").text == "Not Found"
+
     def test_the_path_is_escaped(self, debugged, serve):
         answer = serve(debugged).get("/%3Cscript%3E/json", Accept="text/html, application/json;q=0.1")
         assert answer.status == 404
