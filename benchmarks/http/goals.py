@@ -52,10 +52,9 @@ def per_cpu(report: Report) -> float:
 
 
 def ratios(of: list[Report], to: list[Report]) -> tuple[float, float, float]:
-    """Give the ratio of the medians, and the least and greatest ratio within a round."""
+    """Give the median, the least and the greatest ratio within a round, whose two were measured near one another."""
     by_round = [per_cpu(a) / per_cpu(b) for a, b in zip(of, to, strict=False)]
-    middle = statistics.median(map(per_cpu, of)) / statistics.median(map(per_cpu, to))
-    return middle, min(by_round), max(by_round)
+    return statistics.median(by_round), min(by_round), max(by_round)
 
 
 def table(rounds: dict[str, dict[str, list[Report]]], idle: dict[str, dict[str, float]]) -> Iterator[str]:

@@ -164,7 +164,7 @@ def measure(server: Server, modes: list[str], seconds: float) -> dict[str, dict[
 SHARES = (0.2, 0.5, 0.8)
 """Of what the server does without pipelining when it is asked as fast as it answers."""
 
-TRY_SECONDS = 0.8
+TRY_SECONDS = 0.6
 ALONE = ("-c", "100", "-d", "1")
 
 

@@ -21,6 +21,10 @@ medians, to the null server on epoll, which does not even parse ({NULL}). *wall*
 the clock, which suffers from whatever else runs. *p50, p99*: how long a batch took while the server was as busy as can
 be; see "Latency" for what a client waits at a bearable load. *MiB*: resident memory. Compare within a table only."""
 
+GOALS = """\
+Ratios of requests per second of CPU time within each round, the median of all rounds and how far they go; "plain" is
+`def hello(request): return request.Response(text="Hello world!")`. [README.md](README.md) says how all is measured."""
+
 QUIET_LOAD = 2.5
 """The load average that a server and its load generator make by themselves, and a little."""
 
@@ -230,7 +234,7 @@ def _lines(results: Results) -> Iterator[str]:
     if NULL in results.rounds:
         yield "## Goals"
         yield ""
-        yield "Ratios of requests per second of CPU time. [README.md](README.md) says how all this is measured."
+        yield GOALS
         yield ""
         yield from goals.table(results.rounds, results.idle)
         yield ""

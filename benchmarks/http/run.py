@@ -17,6 +17,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +43,7 @@ MAIN = (
     *("net/http", "fasthttp", "actix", "hyper", "may_minihttp", "Node", "Bun", "nginx"),
 )
 WITH_WORKERS = ("vivace on", "uvicorn, bare", "bare RSGI", "nginx")
-COSTS = {"start": 0.9, "latency": 9.0, "idle": 4.5, "workers": 4.5}
+COSTS = {"start": 0.4, "latency": 8.2, "idle": 3.2, "workers": 3.0}
 """Seconds that starting a server, and each part of it beside the rounds, takes about."""
 
 PARTS = ("throughput", "latency", "idle", "workers")
@@ -203,8 +204,10 @@ def main() -> None:
     print(f"this takes about {run.seconds(parts) / 60:.0f} minutes", flush=True)
     run.results.machine = list(page.machine(Path(sys.executable)))
     steps: dict[str, Callable[[], Any]] = {part: getattr(run, part) for part in parts}
-    for step in steps.values():
+    for part, step in steps.items():
+        began = time.monotonic()
         step()
+        print(f"{part} took {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
 
     DATA.write_text(json.dumps(dataclasses.asdict(run.results)))
     if options.only and options.output == DOCS / "results.md":
