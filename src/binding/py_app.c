@@ -356,6 +356,7 @@ on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body
         return;
     }
     const route_plan *plan = request->plan = vv_route_data(match->route);
+    self->box->running = plan->number;
     PyObject *result;
     if (!plan->coroutine) {
         result = call_as_planned(plan, plan->handler, plan->call, request);

@@ -325,9 +325,11 @@ step(selector_object *selector, pending_object *self)
     }
     selector->step =
         (first_step){.server = server, .request = self->request, .coroutine = self->coroutine, .waited = self};
+    server_note_step(server, self->request->plan);
     watched watch = watch_begin(server);
     PySendResult sent = self->gone ? throw_cancelled(self, &value) : PyIter_Send(self->coroutine, Py_None, &value);
     pending_end_watch(self, watch);
+    server_note_step(server, NULL);
     pending_object *pending = selector->step.pending;
     selector->step = (first_step){.server = NULL};
     if (pending == NULL && sent != PYGEN_NEXT)

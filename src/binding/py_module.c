@@ -2,6 +2,7 @@
 #include "binding/py_strings.h"
 
 #include "core/io/loop.h"
+#include "core/io/title.h"
 #include "core/simd/isa.h"
 
 module_state *
@@ -169,7 +170,26 @@ module_free(void *module)
     module_clear(module);
 }
 
+static PyObject *
+set_process_title(PyObject *module, PyObject *args)
+{
+    const char *title, *name;
+    Py_ssize_t title_len, name_len;
+    if (!PyArg_ParseTuple(args, "s#s#:set_process_title", &title, &title_len, &name, &name_len))
+        return NULL;
+    switch (vv_title_set(vv_span_of(title, (size_t)title_len), vv_span_of(name, (size_t)name_len))) {
+    case VV_OK:
+        Py_RETURN_TRUE;
+    case VV_E_NO_MEMORY:
+        return PyErr_NoMemory();
+    default:
+        Py_RETURN_FALSE;
+    }
+}
+
 static PyMethodDef module_methods[] = {
+    {"set_process_title", set_process_title, METH_VARARGS,
+     PyDoc_STR("set_process_title(title, name)\n--\n\nNames the process, as ps shows it; whether it could.")},
     {"new_request_type", extensions_new_type, METH_NOARGS,
      PyDoc_STR("new_request_type()\n--\n\nMakes a subtype of Request, whose attributes are for the caller to set.")},
     {NULL, NULL, 0, NULL},

@@ -11,6 +11,9 @@ pending_forget(pending_object *self)
     request_object *request = self->request;
     self->request = NULL;
     Py_CLEAR(self->task);
+    if (self->counted && self->server != NULL && request != NULL)
+        server_count_waiting(self->server, request->plan, (uint32_t)-1);
+    self->counted = 0;
     Py_CLEAR(self->server);
     if (request != NULL) {
         if (request->pending == (PyObject *)self)
@@ -134,11 +137,14 @@ pending_am_send(PyObject *object, PyObject *argument, PyObject **result)
         break;
     }
     PyObject *value = NULL;
-    if (self->server != NULL)
+    if (self->server != NULL) {
         self->server->selector->ran = 1;
+        server_note_step(self->server, self->request != NULL ? self->request->plan : NULL);
+    }
     watched step = watch_begin(self->server);
     PySendResult sent = PyIter_Send(self->coroutine, argument, &value);
     pending_end_watch(self, step);
+    server_note_step(self->server, NULL);
     return handed_on(self, sent, value, result);
 }
 
@@ -319,6 +325,8 @@ pending_hold(pending_object *self)
     if (request_detach(request) < 0)
         return -1;
     Py_XSETREF(request->pending, Py_NewRef(self));
+    server_count_waiting(self->server, request->plan, 1);
+    self->counted = 1;
     request_hold(request);
     return 0;
 }

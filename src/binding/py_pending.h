@@ -30,6 +30,7 @@ typedef struct pending_object {
     uint8_t outcome;             /* first_outcome */
     uint8_t blocking;            /* `first` is a future that is awaited */
     uint8_t gone;                /* the client has gone: nobody waits for the answer */
+    uint8_t counted;             /* in the black box */
 } pending_object;
 
 /* New reference, or NULL with MemoryError. */

@@ -290,6 +290,7 @@ routes_add(PyObject *object, PyObject *args)
     /* The router refers to the plan from here on: it is kept even when the rest fails. */
     plan->next = self->plans;
     self->plans = plan;
+    plan->number = ++self->count;
     plan->compiled = compiled;
     plan->handler = Py_NewRef(handler);
     plan->route = Py_NewRef(route);
@@ -372,6 +373,21 @@ routes_match(PyObject *object, PyObject *args)
     return result;
 }
 
+static PyObject *
+get_numbered(PyObject *object, void *closure)
+{
+    routes_object *self = (routes_object *)object;
+    PyObject *list = PyList_New((Py_ssize_t)self->count);
+    for (const route_plan *plan = self->plans; list != NULL && plan != NULL; plan = plan->next)
+        PyList_SET_ITEM(list, (Py_ssize_t)plan->number - 1, Py_NewRef(plan->route));
+    return list;
+}
+
+static PyGetSetDef routes_getset[] = {
+    {"numbered", get_numbered, NULL, PyDoc_STR("The routes; the number of each is its place, from 1 on."), NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyMethodDef routes_methods[] = {
     {"add", routes_add, METH_VARARGS,
      PyDoc_STR("add(pattern, methods, handler, positional, keywords, coroutine, route, twin=None, limit_body_bytes=0)\n"
@@ -389,6 +405,7 @@ static PyType_Slot routes_slots[] = {
     {Py_tp_dealloc, routes_dealloc},
     {Py_tp_traverse, routes_traverse},
     {Py_tp_clear, routes_clear},
+    {Py_tp_getset, routes_getset},
     {Py_tp_methods, routes_methods},
     {0, NULL},
 };

@@ -19,6 +19,7 @@ typedef struct route_plan {
     PyObject *route;                   /* owned: what request.route gives */
     PyObject *names[VV_ROUTER_PARAMS]; /* owned, interned */
     const vv_route *compiled;          /* borrowed from the router */
+    uint32_t number;                   /* from 1 on, in the order of add() */
     int16_t source[PLAN_ARGUMENTS];    /* of each argument: PLAN_REQUEST, or the parameter's index */
     uint8_t positional, arguments;     /* how many, and with the keyword ones */
     uint8_t params;
@@ -34,6 +35,7 @@ typedef struct routes_object {
     vv_router *router;   /* owned */
     route_plan *plans;   /* owned */
     int own_limits;      /* some route has a limit of its own */
+    uint32_t count;      /* of the plans */
     int in_use;          /* a server matches by it: no more add() */
 } routes_object;
 

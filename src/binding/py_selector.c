@@ -33,8 +33,10 @@ raise_failure(selector_object *self)
 static void
 flush_servers(selector_object *self)
 {
-    for (server_object *at = self->servers; at != NULL; at = at->next)
+    for (server_object *at = self->servers; at != NULL; at = at->next) {
         vv_server_flush(at->server);
+        server_note(at);
+    }
 }
 
 static int

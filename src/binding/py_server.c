@@ -136,6 +136,7 @@ server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self == NULL)
         return NULL;
     self->state = state;
+    self->box = &self->own_box;
     self->selector = (selector_object *)Py_NewRef(selector);
     self->app = Py_NewRef(app);
     self->routes = (routes_object *)Py_NewRef(routes);
@@ -222,6 +223,7 @@ server_dealloc(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     server_clear(object);
+    PyBuffer_Release(&((server_object *)object)->memory); /* fine if there is none */
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -264,11 +266,20 @@ server_stop_listening(PyObject *object, PyObject *unused)
 }
 
 static PyObject *
-server_drain(PyObject *object, PyObject *unused)
+server_drain(PyObject *object, PyObject *args, PyObject *kwargs)
 {
+    static char *names[] = {"keep", NULL};
     server_object *self = (server_object *)object;
+    const char *text = "none";
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|s:drain", names, &text))
+        return NULL;
+    vv_keep keep = strcmp(text, "idle") == 0 ? VV_KEEP_IDLE : strcmp(text, "fresh") == 0 ? VV_KEEP_FRESH : VV_KEEP_NONE;
+    if (keep == VV_KEEP_NONE && strcmp(text, "none") != 0) {
+        PyErr_Format(PyExc_ValueError, "cannot keep \"%s\": none, fresh or idle", text);
+        return NULL;
+    }
     if (self->server != NULL) {
-        vv_server_drain(self->server);
+        vv_server_drain(self->server, keep);
         selector_flush(self->selector);
     }
     Py_RETURN_NONE;
@@ -284,6 +295,42 @@ server_abort(PyObject *object, PyObject *unused)
         selector_flush(self->selector);
     }
     return PyLong_FromSize_t(count);
+}
+
+void
+server_note(const server_object *self)
+{
+    black_box *box = self->box;
+    box->running = 0;
+    if (self->waiting != NULL) {
+        box->requests = vv_server_requests(self->server);
+        box->connections = (uint32_t)vv_server_connections(self->server);
+    }
+}
+
+static PyObject *
+server_record(PyObject *object, PyObject *memory)
+{
+    server_object *self = (server_object *)object;
+    Py_buffer view;
+    if (self->memory.obj != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "there is a black box already");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(memory, &view, PyBUF_WRITABLE) < 0)
+        return NULL;
+    size_t routes = (size_t)self->routes->count + 1;
+    if ((size_t)view.len < sizeof(black_box) + routes * sizeof(uint32_t) ||
+        (uintptr_t)view.buf % _Alignof(black_box) != 0) {
+        PyBuffer_Release(&view);
+        PyErr_SetString(PyExc_ValueError, "the memory is too small for the routes, or not aligned");
+        return NULL;
+    }
+    self->memory = view;
+    self->box = view.buf;
+    self->waiting = (uint32_t *)(self->box + 1);
+    self->box->routes = (uint32_t)routes;
+    Py_RETURN_NONE;
 }
 
 static PyObject *
@@ -334,8 +381,11 @@ static PyMethodDef server_methods[] = {
      PyDoc_STR("log_access(format, *, fd=2, path=None, color=False, worker=0, take=None)\n--\n\nWrites a line for "
                "every answer. Before listen().")},
     {"stop_listening", server_stop_listening, METH_NOARGS, PyDoc_STR("stop_listening()\n--\n\nAccepts no more.")},
-    {"drain", server_drain, METH_NOARGS,
-     PyDoc_STR("drain()\n--\n\nCloses idle connections now, the others when the requests in flight are answered.")},
+    {"drain", (PyCFunction)(void (*)(void))server_drain, METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("drain(keep=\"none\")\n--\n\nCloses idle connections now, the others when the requests in flight are "
+               "answered.")},
+    {"record", server_record, METH_O,
+     PyDoc_STR("record(memory)\n--\n\nKeeps account in memory that another process looks at.")},
     {"abort", server_abort, METH_NOARGS,
      PyDoc_STR("abort()\n--\n\nCloses every connection now; returns how many were cut.")},
     {"close", server_close, METH_NOARGS,

@@ -5,6 +5,7 @@
 #ifndef VV_BINDING_PY_SERVER_H
 #define VV_BINDING_PY_SERVER_H
 
+#include "binding/py_blackbox.h"
 #include "binding/py_errors.h"
 #include "binding/py_request.h"
 #include "binding/py_routes.h"
@@ -28,7 +29,30 @@ typedef struct server_object {
     vv_server *server;          /* owned; NULL once closed */
     request_object *request;    /* owned; the one that is recycled from request to request; may be NULL */
     struct server_object *next; /* owned by the selector, whose list it is */
+    black_box *box;             /* never NULL: in `memory`, or `own_box` */
+    uint32_t *waiting;          /* in `memory`; NULL: nobody wants to know */
+    Py_buffer memory;           /* owned; .obj is NULL when there is none */
+    black_box own_box;
 } server_object;
+
+/* What the black box says after each turn. */
+void server_note(const server_object *self);
+
+/* One coroutine more, or less, waits in a handler of this route (NULL: of none). */
+static inline void
+server_count_waiting(const server_object *self, const route_plan *plan, uint32_t change)
+{
+    if (self->waiting != NULL && plan != NULL)
+        self->waiting[plan->number] += change;
+}
+
+/* A later step of a coroutine begins (NULL: has ended). */
+static inline void
+server_note_step(const server_object *self, const route_plan *plan)
+{
+    if (self != NULL)
+        self->box->running = plan != NULL ? plan->number : 0;
+}
 
 /* Closes every server of a selector, and lets go of them. */
 void server_close_all(selector_object *selector);

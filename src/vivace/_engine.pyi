@@ -4,6 +4,7 @@ Users meet `Request`, `Response` and the multi-mappings; the rest serves `vivace
 """
 
 import asyncio
+import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.cookies import SimpleCookie
 from io import BufferedIOBase
@@ -17,6 +18,9 @@ ISA: str
 """The instruction set in use: "base", "avx2" or "avx512"."""
 IO_BACKENDS: tuple[str, ...]
 """The I/O back-ends that this build and this kernel offer, best first: ("uring", "epoll")."""
+
+def set_process_title(title: str, name: str) -> bool:
+    """Names the process: `ps -f` shows the title, `top` the name (15 bytes). Before there are other threads."""
 
 @final
 class Selector:
@@ -76,8 +80,11 @@ class Server:
         timeout_keep_alive: float = 75.0,
         timeout_write: float = 30.0,
     ) -> None: ...
-    def listen(self, fd: int) -> None:
-        """Accepts on a bound, listening, non-blocking socket (borrowed; the caller keeps it open)."""
+    def listen(self, fd: int, *, shared: bool = False) -> None:
+        """Accepts on a bound, listening, non-blocking socket (borrowed; the caller keeps it open).
+
+        shared   other processes wait on it too: one of them is woken for a connection, and takes just that one
+        """
     def log_access(
         self,
         format: str,
@@ -100,12 +107,19 @@ class Server:
         ValueError for an unknown format, OSError for what cannot be written to.
         """
     def stop_listening(self) -> None:
-        """Accepts no more; the sockets stay open (they belong to the caller)."""
-    def drain(self) -> None:
-        """End gracefully.
+        """Accepts no more; the sockets stay open (they belong to the caller). From shared ones, who queues first."""
+    def drain(self, keep: str = "none") -> None:
+        """End gracefully. May be called again, to keep fewer.
 
         Idle connections close at once, the others after the answers of requests in flight, which say
         `Connection: close`.
+
+        keep   the idle ones that may ask once more: "none", "fresh" (that have not asked yet) or "idle" (all)
+        """
+    def record(self, memory: mmap.mmap) -> None:
+        """Keep account of what is going on in memory that another process looks at: see `vivace.blackbox`.
+
+        ValueError if it is too small for the routes.
         """
     def abort(self) -> int:
         """Closes every connection now; returns how many were cut."""
@@ -153,6 +167,9 @@ class Routes:
     @staticmethod
     def placeholders(pattern: str) -> tuple[tuple[str, str], ...]:
         """The (name, type) pairs of a pattern. ValueError if it is malformed."""
+    @property
+    def numbered(self) -> list[Route]:
+        """The routes; the number of each is its place, from 1 on."""
     def match(self, method: str, path: str) -> tuple[Route | None, dict[str, Any], tuple[str, ...]]:
         """For tools and tests: the route, its converted parameters, and the methods that the path allows."""
 

@@ -16,6 +16,7 @@ from vivace.failures import ErrorHandler, ErrorHandlers
 from vivace.lifespan import Hook, Lifespan
 from vivace.logs import RefusalLog
 from vivace.loop import EngineLoop, new_event_loop
+from vivace.program import this_program
 from vivace.routing import Handler, Route, RouteOptions, Router
 from vivace.signatures import describe
 
@@ -55,6 +56,8 @@ class Application:
         if __name__ == "__main__":
             app.run()
     """
+
+    _runs = 0  # how often any application's run() was called in this process
 
     def __init__(
         self,
@@ -235,9 +238,12 @@ class Application:
         host: str | None = None,
         port: int | None = None,
         *,
-        workers: int | None = None,
+        workers: int | str | None = None,
         worker_num: int | None = None,
         reload: bool | None = None,
+        reload_dir: str | Iterable[str] | None = None,
+        reload_include: str | Iterable[str] | None = None,
+        reload_exclude: str | Iterable[str] | None = None,
         debug: bool | None = None,
         loop: str | None = None,
         io: str | None = None,
@@ -256,7 +262,10 @@ class Application:
         """Serve until SIGTERM or SIGINT. What is left out comes from `VIVACE_*`, then `Application(...)`.
 
         host, port  127.0.0.1 and 8080; with the variable PORT 0.0.0.0 and that; port 0: any free one
-        workers     1; `worker_num` is Japronto's name of it
+        workers     processes that serve (1), or "auto": one for each CPU; each runs this program as far as to this
+                    call. `worker_num` is Japronto's name of it
+        reload      serve the new code when a file changes; reload_dir, reload_include, reload_exclude and
+                    reload_delay say which files count, and how fast
         debug       show tracebacks to clients, warn of handlers that hold the event loop for over 100 ms
         loop        "auto", "asyncio" or "uvloop"
         io          "auto", "epoll" or "uring"
@@ -267,11 +276,13 @@ class Application:
                     on a terminal), "combined" (elsewhere), "common" or "json"
         log_level   "critical", "error", "warning", "info" or "debug"; log_format: "text" or "json"
         threads     how many handlers with blocking=True may run at once (as many as CPUs and 4 more, at most 32)
-        limits      as for `Application`, and above them
+        limits      as for `Application`, and above them; also max_requests, max_requests_jitter and max_rss, by which
+                    workers are replaced, and uds_mode, the mode of a Unix socket
 
         Returns when stopped as asked. SystemExit with 3 when it could not start (one line on stderr says why), 5
-        when the deadline cut connections. ValueError and TypeError for settings that are none, NotImplementedError
-        for those that are not available yet: `reload` and more than one worker.
+        when the deadline cut connections. ValueError and TypeError for settings that are none. RuntimeError where
+        several workers, or reload, cannot be had: in a thread that is not the main one, or in a program that cannot be
+        started again.
 
             app.run(port=8000, timeout_keep_alive=30)
         """
@@ -280,6 +291,9 @@ class Application:
             "port": port,
             "workers": worker_num if workers is None else workers,
             "reload": reload,
+            "reload_dir": reload_dir,
+            "reload_include": reload_include,
+            "reload_exclude": reload_exclude,
             "debug": debug,
             "loop": loop,
             "io": io,
@@ -295,13 +309,25 @@ class Application:
             "threads": threads,
             **limits,
         }
-        from vivace import serving, settings  # noqa: PLC0415 - what only imports an application does not wait for it
+        from vivace import serving, settings, worker  # noqa: PLC0415 - what only imports an application does not wait for it
 
         arguments = settings.checked(given, "run()")
         if importing.get():
             self.run_arguments = arguments
             return
-        status = serving.serve(self, settings.resolve([arguments], self.settings))
+        Application._runs += 1
+        mine = worker.ticket()
+        if mine is not None and Application._runs < mine.call:
+            return  # another run() of this program has been served, and ended, before this worker's began
+        known = settings.resolve([arguments], self.settings)
+        if mine is not None:
+            raise SystemExit(int(worker.serve(mine, self, known)))
+        if known.supervised:
+            from vivace.supervisor import supervise  # noqa: PLC0415 - who serves alone needs none
+
+            status = supervise(this_program(call=Application._runs), known)
+        else:
+            status = serving.serve(self, known)
         if status:
             raise SystemExit(int(status))
 

@@ -1,16 +1,19 @@
 """The command line: `vivace run hello:app`."""
 
 import itertools
+import os
 import platform
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
-from vivace import _engine, serving, settings
+from vivace import _engine, serving, settings, worker
 from vivace.app import Application
 from vivace.loading import LoadError, load
+from vivace.program import this_program
 from vivace.serving import ExitStatus, complain
 from vivace.settings import Setting
 from vivace.signatures import describe
@@ -39,11 +42,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     arguments  those of the process when left out
     """
     try:
-        status = vivace.main(arguments, prog_name="vivace", standalone_mode=False)
+        status = vivace.main(arguments, prog_name="vivace", standalone_mode=False, obj=arguments)
     except click.ClickException as error:
         status = complain(" ".join(error.format_message().split()), ExitStatus.USAGE)
     except LoadError as error:
         sys.stderr.write(error.trace)
+        if not error.trace and (mine := worker.ticket()) is not None:
+            mine.tell(mistaken=True)
         status = complain(str(error), ExitStatus.NOT_IMPORTED)
     except click.Abort:
         status = ExitStatus.INTERNAL
@@ -64,8 +69,38 @@ class _Value(click.ParamType[Any]):
             raise click.UsageError(str(error)) from None
 
 
+_GROUPS = {
+    "Binding": ("host", "port", "bind", "uds", "uds_mode", "fd", "backlog"),
+    "Application": ("app_dir", "factory", "env_file", "debug"),
+    "Workers": ("workers", "max_requests", "max_requests_jitter", "max_rss", "threads", "loop", "io"),
+    "Timeouts": ("timeout_",),
+    "Limits": ("limit_",),
+    "Logs": ("log_", "access_log"),
+    "Reload": ("reload",),
+}
+"""The headings of the help, and the names below them, or how these begin."""
+
+
+def _group_of(name: str) -> str:
+    for group, names in _GROUPS.items():
+        if name in names or name.startswith(tuple(start for start in names if start.endswith("_"))):
+            return group
+    near = (group for group, names in _GROUPS.items() if name.startswith(names))
+    return next(near, "Others")
+
+
 class _Command(click.Command):
-    """A command that knows other servers' names of its options."""
+    """A command that knows other servers' names of its options, and shows its own in groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (*_GROUPS, "Others")}
+        for param in self.get_params(ctx):
+            if (record := param.get_help_record(ctx)) is not None:
+                groups[_group_of(param.name or "")].append(record)
+        for group, records in groups.items():
+            if records:
+                with formatter.section(group):
+                    formatter.write_dl(records)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, [_own_name(argument) for argument in args])
@@ -90,12 +125,9 @@ def _application(command: CommandT) -> CommandT:
 def _settings(command: CommandT) -> CommandT:
     """Add an option for every setting."""
     for setting in reversed(settings.ALL.values()):
-        hidden = setting.name in settings.LATER
         names = [setting.option, *([_SHORT[setting.name]] if setting.name in _SHORT else [])]
         if setting.is_flag:
-            option = click.option(
-                f"{setting.option}/--no-{setting.option[2:]}", default=None, help=setting.text, hidden=hidden
-            )
+            option = click.option(f"{setting.option}/--no-{setting.option[2:]}", default=None, help=setting.text)
         else:
             default = f" [{setting.shown_default}]" if setting.default not in (None, ()) else ""
             option = click.option(
@@ -104,10 +136,46 @@ def _settings(command: CommandT) -> CommandT:
                 multiple=setting.repeatable,
                 metavar=setting.metavar,
                 help=setting.text + default,
-                hidden=hidden,
             )
         command = option(command)
     return command
+
+
+_ENVIRON = "vivace.environ"
+"""Where a context keeps the environment as it was before `--env-file`: workers read that file themselves."""
+
+
+def _read_env_file(context: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> None:
+    if not paths:
+        return
+    try:
+        from dotenv import dotenv_values  # noqa: PLC0415 - optional
+    except ImportError:
+        msg = "--env-file needs python-dotenv: pip install python-dotenv"
+        raise click.UsageError(msg) from None
+    context.meta[_ENVIRON] = dict(os.environ)
+    for path in paths:
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                values = dotenv_values(stream=file)
+        except (OSError, UnicodeError) as error:
+            msg = f'cannot read --env-file "{path}": {getattr(error, "strerror", None) or error}'
+            raise click.UsageError(msg) from None
+        for name, value in values.items():
+            os.environ.setdefault(name, value or "")
+
+
+def _env_file(command: CommandT) -> CommandT:
+    """Add --env-file, which is read before any other option: it may hold their variables."""
+    return click.option(
+        "--env-file",
+        multiple=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_read_env_file,
+        metavar="FILE",
+        help="Variables that are not set yet, as NAME=VALUE lines; VIVACE_... too. May be repeated.",
+    )(command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -124,12 +192,48 @@ def vivace(context: click.Context) -> None:
     cls=_Command, epilog="Each option is also a variable: --port is VIVACE_PORT. PORT alone means 0.0.0.0:$PORT."
 )
 @_application
+@_env_file
 @_settings
-def run(app: str, app_dir: str, *, factory: bool, **given: Any) -> int:
+@click.pass_context
+def run(context: click.Context, /, app: str, app_dir: str, *, factory: bool, **given: Any) -> int:
     """Serve APP: module:attribute, module:factory(), a file, or module.attribute."""
+    return _serve(context, app, app_dir, given, factory=factory, defaults={})
+
+
+@vivace.command(cls=_Command, epilog="As `vivace run --reload --debug`.")
+@_application
+@_env_file
+@_settings
+@click.pass_context
+def dev(context: click.Context, /, app: str, app_dir: str, *, factory: bool, **given: Any) -> int:
+    """Serve APP to whoever works on it: reloads when a file changes, shows tracebacks to clients."""
+    return _serve(context, app, app_dir, given, factory=factory, defaults={"reload": True, "debug": True})
+
+
+def _serve(
+    context: click.Context,
+    app: str,
+    app_dir: str,
+    given: Mapping[str, Any],
+    *,
+    factory: bool,
+    defaults: Mapping[str, Any],
+) -> int:
+    mine = worker.ticket()
     chosen = _chosen(given)
-    application = load(app, factory=factory, directory=app_dir)
-    return serving.serve(application, _resolved(application, chosen))
+    known = _resolved(None, chosen, defaults)
+    if mine is not None or not known.supervised:
+        application = load(app, factory=factory, directory=app_dir)
+        known = _resolved(application, chosen, defaults)
+        if mine is not None:
+            return worker.serve(mine, application, known)
+        if not known.supervised:
+            return serving.serve(application, known)
+    from vivace.supervisor import supervise  # noqa: PLC0415 - who serves alone needs none
+
+    file = app.partition(":")[0]
+    code = str(Path(file).parent) if file.endswith(".py") or "/" in file else app_dir
+    return supervise(this_program(app, code, context.obj, context.meta.get(_ENVIRON)), known)
 
 
 @vivace.command(cls=_Command)
@@ -166,15 +270,20 @@ def version() -> None:
 def _chosen(given: Mapping[str, Any]) -> dict[str, Any]:
     """Give what was written on the command line."""
     chosen = {name: value for name, value in given.items() if value not in (None, ())}
-    if "bind" in chosen:
-        chosen["bind"] = tuple(itertools.chain.from_iterable(chosen["bind"]))
+    for name, value in chosen.items():
+        if settings.ALL[name].repeatable:
+            chosen[name] = tuple(itertools.chain.from_iterable(value))
     return chosen
 
 
-def _resolved(application: Application, chosen: Mapping[str, Any]) -> settings.Settings:
+def _resolved(
+    application: Application | None, chosen: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> settings.Settings:
+    """Settle every setting; without an application as far as they can be without it."""
+    layers = [chosen] if application is None else [chosen, application.run_arguments]
     try:
-        return settings.resolve([chosen, application.run_arguments], application.settings)
-    except (ValueError, NotImplementedError) as error:
+        return settings.resolve(layers, {} if application is None else application.settings, defaults=defaults)
+    except ValueError as error:
         raise click.UsageError(str(error)) from None
 
 

@@ -7,14 +7,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from vivace import _engine, logs
+from vivace import _engine, blackbox, logs, notify
 from vivace.access import AccessLog
 from vivace.lifespan import ShutdownError
 from vivace.loop import EngineLoop, new_event_loop, uvloop_factory
@@ -27,7 +27,7 @@ from vivace.version import __version__
 if TYPE_CHECKING:
     from vivace.app import Application
 
-__all__ = ["ExitStatus", "Running", "complain", "running", "serve"]
+__all__ = ["Conductor", "ExitStatus", "Leave", "Running", "announce", "complain", "conducted", "running", "serve"]
 
 _log = logging.getLogger("vivace")
 
@@ -47,17 +47,34 @@ class ExitStatus(IntEnum):
     CUT = 5  # the deadline of a graceful stop cut connections
 
 
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """How to end in good order.
+
+    within    seconds that requests in flight have, then their connections are cut; 0: at once
+    keep      idle connections that may ask once more before they are closed: "none", "fresh" (that have not asked
+              anything yet, so that their first request may be on its way) or "idle" (all)
+    patience  seconds that they have for it
+    """
+
+    within: float
+    keep: str = "fresh"
+    patience: float = 0.2
+
+
 @dataclass(slots=True)
 class Running:
     """An application that is being served.
 
     server  the engine's: `connections`, `requests`
     io      the back-end in use: "epoll"
+    leave   how it will end
     cut     connections that the deadline cut, known when the context has ended
     """
 
     server: _engine.Server
     io: str
+    leave: Leave
     cut: int = 0
 
 
@@ -71,6 +88,8 @@ async def running(
     io: str = "auto",
     access_log: AccessLog | None = None,
     threads: int = DEFAULT_THREADS,
+    shared: bool = False,
+    box: int | None = None,
 ) -> AsyncIterator[Running]:
     """Serve on the running loop for as long as the context lasts.
 
@@ -81,6 +100,8 @@ async def running(
     io         the engine's back-end, on a loop that is not an EngineLoop
     access_log how every request is logged; None: not at all
     threads    how many handlers with blocking=True may run at once
+    shared     other processes accept on the same sockets
+    box        the descriptor of a black box to keep account in
 
         with closing(open_listeners([Tcp("127.0.0.1", 0)])[0]) as listener:
             async with running(app, [listener]):
@@ -93,18 +114,20 @@ async def running(
     with _engine_on(loop, io) as selector, app.running_on(loop), _threads_of(app, Threads(threads, loop)) as pool:
         async with app.lifespan.running(app):
             server = _engine.Server(selector, app, app.router.table, **arguments)
-            served = Running(server, selector.io)
+            served = Running(server, selector.io, Leave(deadline if graceful is None else graceful))
             try:
                 if access_log is not None:
                     access_log.begin(server)
+                if box is not None:
+                    blackbox.attach(box, server, app.router.table.numbered)
                 for listener in listeners:
-                    server.listen(listener.socket.fileno())
+                    server.listen(listener.socket.fileno(), shared=shared)
                 yield served
             except BaseException:
                 served.cut = server.abort()
                 server.close()
                 raise
-            served.cut = await _stop(server, pool, deadline if graceful is None else graceful)
+            served.cut = await _stop(server, pool, served.leave)
             server.close()
             AccessLog.end(server)
             app.refusals.flush()
@@ -118,20 +141,54 @@ def serve(app: "Application", settings: Settings) -> ExitStatus:
     """
     logs.install(settings.log_level, form=settings.log_format)
     app.debug = settings.debug
-    listeners: list[Listener] = []
     try:
         if settings.access_log is not None:
             settings.access_log.check()
-        listeners = open_listeners(settings.places, settings.backlog)
-        loop = _new_loop(app, settings)
-    except (OSError, ValueError, ModuleNotFoundError) as error:
-        _close(listeners)
+        listeners = open_listeners(settings.places, settings.backlog, settings.uds_mode)
+    except (OSError, ValueError) as error:
         return complain(getattr(error, "strerror", None) or str(error), ExitStatus.NOT_STARTED)
     try:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            return runner.run(_serve(app, listeners, settings))
+        return conducted(app, listeners, settings, lambda: _Signals(settings))
     finally:
-        _close(listeners)
+        for listener in listeners:
+            listener.close()
+
+
+class Conductor(Protocol):
+    """Who says when a server stops, and is told when it serves. Entered on the loop, before the start-up hooks."""
+
+    asked: bool
+    """Whether it has been asked to stop."""
+
+    def __enter__(self) -> Self:
+        """Begin to listen for what the server should do."""
+
+    def __exit__(self, *error: object) -> None:
+        """Listen no more."""
+
+    def serving(self, served: Running, listeners: Sequence[Listener]) -> None:
+        """Hear that it serves."""
+
+    async def stopped(self) -> Leave:
+        """Return when it should end, and how."""
+
+
+def conducted(
+    app: "Application",
+    listeners: Sequence[Listener],
+    settings: Settings,
+    conductor: Callable[[], Conductor],
+    *,
+    shared: bool = False,
+    box: int | None = None,
+) -> ExitStatus:
+    """Serve until a conductor, which is made on the loop, says stop; see `running` for `shared` and `box`."""
+    try:
+        loop = _new_loop(app, settings)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        return complain(getattr(error, "strerror", None) or str(error), ExitStatus.NOT_STARTED)
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(_serve(app, listeners, settings, conductor, shared=shared, box=box))
 
 
 def complain(line: str, status: ExitStatus) -> ExitStatus:
@@ -147,14 +204,17 @@ def _new_loop(app: "Application", settings: Settings) -> asyncio.AbstractEventLo
     return app.made_loop(settings.io) or new_event_loop(settings.io)
 
 
-def _close(listeners: Sequence[Listener]) -> None:
-    for listener in listeners:
-        listener.close()
-
-
-async def _serve(app: "Application", listeners: Sequence[Listener], settings: Settings) -> ExitStatus:
+async def _serve(
+    app: "Application",
+    listeners: Sequence[Listener],
+    settings: Settings,
+    conductor: Callable[[], Conductor],
+    *,
+    shared: bool,
+    box: int | None,
+) -> ExitStatus:
     served: Running | None = None
-    with _Signals() as signals:
+    with conductor() as asks:
         try:
             async with running(
                 app,
@@ -164,13 +224,15 @@ async def _serve(app: "Application", listeners: Sequence[Listener], settings: Se
                 io=settings.io,
                 access_log=settings.access_log,
                 threads=settings.threads,
+                shared=shared,
+                box=box,
             ) as served:
-                _announce(listeners, served, settings)
-                await signals.stopped()
+                asks.serving(served, listeners)
+                served.leave = await asks.stopped()
         except ShutdownError as error:
             return complain(str(error), ExitStatus.INTERNAL)
         except asyncio.CancelledError:
-            if served is None and signals.caught:  # asked to stop while it was starting
+            if served is None and asks.asked:  # to stop, while it was starting
                 return ExitStatus.OK
             raise
         except Exception as error:
@@ -180,30 +242,38 @@ async def _serve(app: "Application", listeners: Sequence[Listener], settings: Se
             return complain(f"start-up failed: {type(error).__name__}: {error}", ExitStatus.NOT_STARTED)
     if served.cut:
         cut = f"{served.cut} connection{'s were' if served.cut > 1 else ' was'} cut"
-        _log.warning("timeout_graceful of %g s has passed: %s", settings.timeout_graceful, cut)
+        _log.warning("timeout_graceful of %g s has passed: %s", served.leave.within, cut)
         return ExitStatus.CUT
     return ExitStatus.OK
 
 
-def _announce(listeners: Sequence[Listener], served: Running, settings: Settings) -> None:
+def announce(listeners: Sequence[Listener], settings: Settings, io: str, workers: int = 1) -> None:
+    """Tell a person on stderr, and systemd, that it serves."""
     where = ", ".join(listener.address for listener in listeners)
     loop = "uvloop" if settings.loop == "uvloop" else "asyncio"
-    how = f"1 worker, loop {loop}, io {served.io}, simd {_engine.ISA}"
+    how = f"{workers} worker{'' if workers == 1 else 's'}, loop {loop}, io {io}, simd {_engine.ISA}"
     sys.stderr.write(f"vivace {__version__} serving {where} ({how})\n")
     sys.stderr.flush()
+    notify.ready(f"serving {where}")
 
 
-async def _stop(server: _engine.Server, pool: Threads, graceful: float) -> int:
+async def _stop(server: _engine.Server, pool: Threads, leave: Leave) -> int:
     """Accept no more, let requests in flight end, and return how many connections had to be cut."""
     server.stop_listening()
+    begin = asyncio.get_running_loop().time()
+    server.drain(leave.keep)
+    await _ended(lambda: not server.connections, begin + min(leave.within, leave.patience))
     server.drain()
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + graceful
-    while (server.connections or pool.busy) and loop.time() < deadline:  # noqa: ASYNC110 - there is no event for it
-        await asyncio.sleep(_LOOK)
+    await _ended(lambda: not (server.connections or pool.busy), begin + leave.within)
     if pool.busy:
         _log.warning("%d calls of blocking handlers are left to themselves: they did not end in time", pool.busy)
     return server.abort() if server.connections else 0
+
+
+async def _ended(condition: Callable[[], object], deadline: float) -> None:
+    loop = asyncio.get_running_loop()
+    while not condition() and loop.time() < deadline:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(_LOOK)
 
 
 @contextmanager
@@ -250,8 +320,10 @@ class _Signals:
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
-        self.caught: int | None = None
+    def __init__(self, settings: Settings) -> None:
+        self.asked = False
+        self._settings = settings
+        self._caught: int | None = None
         self._caught_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -273,23 +345,28 @@ class _Signals:
             self._loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
-    async def stopped(self) -> None:
+    def serving(self, served: Running, listeners: Sequence[Listener]) -> None:
+        announce(listeners, self._settings, served.io)
+
+    async def stopped(self) -> Leave:
         """Return when somebody has asked to stop."""
         self._waiting = True
         await self._stop.wait()
+        return Leave(self._settings.timeout_graceful)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.caught is not None:
+        if self._caught is not None:
             if now - self._caught_at < _ECHO:
                 return
             complain(f"stopped at once by a second signal ({signal.Signals(number).name})", ExitStatus.INTERNAL)
             os._exit(128 + number)
-        self.caught, self._caught_at = number, now
+        self.asked, self._caught, self._caught_at = True, number, now
         self._loop.call_soon_threadsafe(self._begin_stop, number)
 
     def _begin_stop(self, number: int) -> None:
         _log.info("%s: stopping", signal.Signals(number).name)
+        notify.stopping()
         self._stop.set()
         if not self._waiting and self._task is not None:
             self._task.cancel()

@@ -1,7 +1,7 @@
 """Settings: what can be set, what it means, and which of several places has the last word.
 
 Highest first: the command line, `app.run(...)`, the environment (`VIVACE_PORT`), `Application(...)`, the host's own
-hint (`PORT`), the default.
+hints (`LISTEN_FDS`, `PORT`, `WEB_CONCURRENCY`), the default.
 """
 
 import math
@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vivace import sockets, threads
+from vivace import cgroup, sockets, threads
 from vivace.access import FORMATS as ACCESS_FORMATS
 from vivace.access import AccessLog
 from vivace.logs import FORMATS, LEVELS
 from vivace.spelling import did_you_mean
 
-__all__ = ["ALL", "LATER", "LIMITS", "SERVING", "Setting", "Settings", "checked", "resolve"]
+__all__ = ["ALL", "LIMITS", "SERVING", "Setting", "Settings", "checked", "resolve"]
 
 Values = Mapping[str, Any]
 
@@ -62,6 +62,8 @@ class Setting:
     @property
     def shown_default(self) -> str:
         """The default as the help shows it: `16MiB`, `30s`."""
+        if self.repeatable:
+            return ", ".join(self.default)
         if self.metavar == "SIZE":
             return f"{self.default >> 20}MiB" if self.default >= 1 << 20 else f"{self.default >> 10}KiB"
         return f"{self.default:g}s" if self.metavar == "TIME" else str(self.default)
@@ -156,6 +158,30 @@ def _places(value: Any) -> tuple[sockets.Place, ...]:
         raise ValueError("addresses: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N") from None
 
 
+def _workers(value: Any) -> int:
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return cgroup.cpus()
+    return _whole("a number of processes from 1 to 1024, or auto", 1, 1024)(value)
+
+
+def _mode(value: Any) -> int:
+    wanted = "a mode in octal digits, such as 660"
+    if isinstance(value, str):
+        if not re.fullmatch(r"\s*(0o)?[0-7]{1,4}\s*", value):
+            raise ValueError(wanted)
+        value = int(value.strip().removeprefix("0o"), 8)
+    return _whole(wanted, 0, 0o777)(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else [value] if isinstance(value, os.PathLike) else value
+    try:
+        texts = tuple(os.fspath(text).strip() for text in given)
+    except (TypeError, AttributeError):
+        raise ValueError("texts, with a comma between them") from None
+    return tuple(text for text in texts if text)
+
+
 def _by_name(*settings: Setting) -> dict[str, Setting]:
     return {setting.name: setting for setting in settings}
 
@@ -195,8 +221,18 @@ SERVING = _by_name(
     Setting("port", _whole("a port, 0 to 65535", 0, sockets.HIGHEST_PORT), 8080, "INT", "Port; 0: any free one."),
     Setting("bind", _places, (), "ADDR", "HOST:PORT, unix:PATH or fd://N; may be repeated."),
     Setting("uds", _text, None, "PATH", "Unix socket to listen on."),
+    Setting("uds_mode", _mode, None, "MODE", "Who may connect to Unix sockets, in octal: 660."),
     Setting("fd", _whole("the number of an open descriptor", 0, 2**31 - 1), None, "INT", "Inherited socket."),
     Setting("backlog", _count(2**31 - 1), 2048, "N", "Connections that wait to be accepted."),
+    Setting("workers", _workers, 1, "N", "Processes that serve; auto: one for each CPU."),
+    Setting("max_requests", _count(10**15), None, "N", "After so many a worker is replaced by a new one."),
+    Setting("max_requests_jitter", _whole("a whole number from 0", 0), 0, "N", "Up to so many more, at random."),
+    Setting("max_rss", _size(1 << 20, 10**15), None, "SIZE", "At so much memory a worker is replaced by a new one."),
+    Setting("reload", _flag, False, "", "Serve the new code when a file changes."),
+    Setting("reload_dir", _texts, (), "DIR", "Look there, in place of here and APP's folder; may be repeated."),
+    Setting("reload_include", _texts, (), "GLOB", "Files that count as well as *.py; may be repeated."),
+    Setting("reload_exclude", _texts, (), "GLOB", "Files and folders that do not count; may be repeated."),
+    Setting("reload_delay", _seconds(0.01), 0.25, "TIME", "Without another change, before it reloads."),
     Setting("loop", _choice("auto", "asyncio", "uvloop"), "auto", "NAME", "Event loop: auto, asyncio or uvloop."),
     Setting("io", _choice("auto", "epoll", "uring"), "auto", "NAME", "System interface: auto, epoll or uring."),
     Setting("log_level", _choice(*LEVELS), None, "LEVEL", "Least level that is logged: " + ", ".join(LEVELS) + "."),
@@ -215,13 +251,7 @@ SERVING = _by_name(
 )
 """How and where to serve."""
 
-LATER = _by_name(
-    Setting("workers", _count(1024), 1, "N", ""),
-    Setting("reload", _flag, False, "", ""),
-)
-"""What a coming version will do: the names are known, so that asking for it gets a clear answer."""
-
-ALL = {**SERVING, **LIMITS, **LATER}
+ALL = {**SERVING, **LIMITS}
 """Every setting, by name."""
 
 
@@ -230,7 +260,17 @@ class Settings:
     """What a server was asked for, all questions settled."""
 
     places: tuple[sockets.Place, ...]
+    uds_mode: int | None
     backlog: int
+    workers: int
+    max_requests: int | None
+    max_requests_jitter: int
+    max_rss: int | None  # bytes
+    reload: bool
+    reload_dir: tuple[str, ...]
+    reload_include: tuple[str, ...]
+    reload_exclude: tuple[str, ...]
+    reload_delay: float  # seconds
     loop: str
     io: str
     log_level: str | None
@@ -240,6 +280,11 @@ class Settings:
     threads: int
     timeout_graceful: float  # seconds
     limits: dict[str, int | float] = field(default_factory=dict)  # what the engine's server takes
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it takes a supervisor: there are several workers, or they come and go."""
+        return self.workers > 1 or self.reload or self.max_requests is not None or self.max_rss is not None
 
 
 def checked(given: Values, who: str, known: Mapping[str, Setting] = ALL) -> dict[str, Any]:
@@ -254,24 +299,37 @@ def checked(given: Values, who: str, known: Mapping[str, Setting] = ALL) -> dict
     return {name: known[name].read(value, name) for name, value in given.items() if value is not None}
 
 
-def resolve(layers: Iterable[Values], own: Values, environ: Mapping[str, str] = os.environ) -> Settings:
+def resolve(
+    layers: Iterable[Values], own: Values, environ: Mapping[str, str] = os.environ, defaults: Values | None = None
+) -> Settings:
     """Settles every setting.
 
-    layers   checked values of the command line and `run()`, the highest first
-    own      what `Application(...)` was given
-    environ  the environment
+    layers    checked values of the command line and `run()`, the highest first
+    own       what `Application(...)` was given
+    environ   the environment
+    defaults  in place of the usual ones
 
-    ValueError for what contradicts itself or is malformed in the environment, NotImplementedError for what this
-    version does not do; one line each.
+    ValueError for what contradicts itself or is malformed in the environment; one line each.
     """
     ranked = [*layers, _from_environment(environ), own]
+    last = {**_hints(environ), **(defaults or {})}
     value = {
-        name: next((layer[name] for layer in ranked if name in layer), setting.default) for name, setting in ALL.items()
+        name: next((layer[name] for layer in [*ranked, last] if name in layer), setting.default)
+        for name, setting in ALL.items()
     }
-    _refuse_later(value)
     return Settings(
         places=_where(ranked, environ),
+        uds_mode=value["uds_mode"],
         backlog=value["backlog"],
+        workers=value["workers"],
+        max_requests=value["max_requests"],
+        max_requests_jitter=value["max_requests_jitter"],
+        max_rss=value["max_rss"],
+        reload=value["reload"],
+        reload_dir=value["reload_dir"],
+        reload_include=value["reload_include"],
+        reload_exclude=value["reload_exclude"],
+        reload_delay=value["reload_delay"],
         loop=value["loop"],
         io=value["io"],
         log_level=value["log_level"],
@@ -299,14 +357,11 @@ def _access_log(value: Values) -> AccessLog | None:
     return AccessLog(form, value["access_log_file"])
 
 
-def _refuse_later(value: Values) -> None:
-    if value["workers"] > 1:
-        msg = "workers: more than one is not available yet; run with one worker"
-        raise NotImplementedError(msg)
-    for name in ("reload",):
-        if value[name]:
-            msg = f"{name} is not available yet; run without it"
-            raise NotImplementedError(msg)
+def _hints(environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the host says for all programs alike, and any setting of ours overrules. Where to listen: see `_where`."""
+    if not environ.get("WEB_CONCURRENCY"):
+        return {}
+    return {"workers": SERVING["workers"].read(environ["WEB_CONCURRENCY"], "WEB_CONCURRENCY")}
 
 
 def _where(ranked: Iterable[Values], environ: Mapping[str, str]) -> tuple[sockets.Place, ...]:
@@ -323,6 +378,8 @@ def _where(ranked: Iterable[Values], environ: Mapping[str, str]) -> tuple[socket
             return _special(special[0], layer[special[0]])
         for name in plain:
             tcp.setdefault(name, layer[name])
+    if not tcp and (activated := sockets.activated(environ)):
+        return activated
     if "port" not in tcp and environ.get("PORT"):
         tcp["port"] = SERVING["port"].read(environ["PORT"], "PORT")
         tcp.setdefault("host", "0.0.0.0")  # noqa: S104 - whoever sets PORT sends clients from elsewhere

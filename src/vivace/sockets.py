@@ -5,14 +5,15 @@ import os
 import re
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-__all__ = ["Inherited", "Listener", "Place", "Tcp", "Unix", "open_listeners", "place"]
+__all__ = ["Inherited", "Listener", "Place", "Tcp", "Unix", "activated", "open_listeners", "place"]
 
 HIGHEST_PORT = 65535
+_FIRST_ACTIVATED = 3  # SD_LISTEN_FDS_START of sd_listen_fds(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,9 @@ class Tcp:
     host: str
     port: int
 
+    def __str__(self) -> str:
+        return _authority(self.host, self.port)
+
 
 @dataclass(frozen=True, slots=True)
 class Unix:
@@ -29,12 +33,18 @@ class Unix:
 
     path: str
 
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
     """A descriptor that the parent process (systemd, a supervisor) has bound."""
 
     fd: int
+
+    def __str__(self) -> str:
+        return f"fd://{self.fd}"
 
 
 Place = Tcp | Unix | Inherited
@@ -58,6 +68,20 @@ def place(text: str) -> Place:
     raise ValueError(msg)
 
 
+def activated(environ: Mapping[str, str]) -> tuple[Inherited, ...]:
+    """Find the sockets that systemd, or who speaks its language, has opened for this process: `LISTEN_FDS`.
+
+    ValueError, in one line, for a count that is none.
+    """
+    if environ.get("LISTEN_PID") != str(os.getpid()):
+        return ()  # none, or meant for an ancestor of ours
+    count = environ.get("LISTEN_FDS", "")
+    if not re.fullmatch(r"[0-9]{1,4}", count):
+        msg = f"LISTEN_FDS takes a number of sockets, not {count!r}"
+        raise ValueError(msg)
+    return tuple(Inherited(_FIRST_ACTIVATED + n) for n in range(int(count)))
+
+
 @dataclass(slots=True)
 class Listener:
     """A socket that listens, and how to name it."""
@@ -76,30 +100,31 @@ class Listener:
                     os.unlink(self.path)  # noqa: PTH108
 
 
-def open_listeners(places: Iterable[Place], backlog: int = 2048) -> list[Listener]:
+def open_listeners(places: Iterable[Place], backlog: int = 2048, mode: int | None = None) -> list[Listener]:
     """Binds and listens, without blocking.
 
     places    a host name may give several sockets, one for each of its addresses
     backlog   connections that the kernel keeps until they are accepted
+    mode      of the Unix sockets among them: who may connect; what the umask leaves when left out
 
     OSError, in one line that says what to do.
     """
     with ExitStack() as undo:
         listeners: list[Listener] = []
         for where in places:
-            for listener in _open(where, backlog):
+            for listener in _open(where, backlog, mode):
                 undo.callback(listener.close)
                 listeners.append(listener)
         undo.pop_all()
         return listeners
 
 
-def _open(where: Place, backlog: int) -> list[Listener]:
+def _open(where: Place, backlog: int, mode: int | None) -> list[Listener]:
     match where:
         case Tcp(host, port):
             return _open_tcp(host, port, backlog)
         case Unix(path):
-            return [_open_unix(path, backlog)]
+            return [_open_unix(path, backlog, mode)]
         case Inherited(fd):
             return [_open_inherited(fd, backlog)]
 
@@ -147,11 +172,13 @@ def _listen_tcp(family: int, address: tuple[object, ...], host: str, backlog: in
     return Listener(sock, f"http://{_authority(bound[0], bound[1])}")
 
 
-def _open_unix(path: str, backlog: int) -> Listener:
+def _open_unix(path: str, backlog: int, mode: int | None) -> Listener:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _clear_stale(path)
         sock.bind(path)
+        if mode is not None:
+            os.chmod(path, mode)  # noqa: PTH101 - nobody can connect before listen()
         sock.listen(backlog)
         sock.setblocking(False)
         inode = os.stat(path).st_ino  # noqa: PTH116

@@ -1,7 +1,11 @@
 """The command line: how an application is named, what each option does, and what mistakes are told."""
 
 import os
+import re
+import signal
 import socket
+import subprocess
+import sys
 import textwrap
 import time
 
@@ -195,9 +199,11 @@ def test_a_wrong_route_shows_where_and_what_to_do(run, module):
         (("run", "hello:app", "--bind", "web"), "--bind takes addresses"),
         (("run", "hello:app", "--loop", "gevent"), "--loop takes one of auto, asyncio, uvloop, not 'gevent'"),
         (("run", "hello:app", "--uds", "x", "--port", "1"), "uds and port both say where to listen"),
-        (("run", "hello:app", "--workers", "2"), "more than one is not available yet"),
-        (("run", "hello:app", "--worker-num", "2"), "more than one is not available yet"),
-        (("run", "hello:app", "--reload"), "reload is not available yet"),
+        (("run", "hello:app", "--workers", "many"), "--workers takes a number of processes from 1 to 1024, or auto"),
+        (("run", "hello:app", "--worker-num", "0"), "--workers takes a number of processes"),
+        (("run", "hello:app", "--relaod"), "--reload"),
+        (("dev", "hello:app", "--uds-mode", "9"), "--uds-mode takes a mode in octal digits"),
+        (("run", "hello:app", "--env-file", "nowhere"), 'cannot read --env-file "nowhere": No such file'),
     ],
 )
 def test_mistakes_are_one_line_and_2(run, arguments, line):
@@ -280,9 +286,6 @@ class TestBinding:
     def test_fd(self, tmp_path, start):
         with socket.create_server(("127.0.0.1", 0)) as parent:
             os.set_inheritable(parent.fileno(), True)
-            import subprocess
-            import sys
-
             popen = subprocess.Popen(
                 [sys.executable, "-m", "vivace", "run", "hello:app", "--fd", str(parent.fileno())],
                 cwd=tmp_path,
@@ -300,6 +303,145 @@ class TestBinding:
                 popen.terminate()
                 popen.communicate(timeout=10)
 
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_sockets_that_systemd_has_opened(self, tmp_path, start, workers):
+        """As systemd passes them: from descriptor 3 on, and told by variables that name the process."""
+        with socket.create_server(("127.0.0.1", 0)) as first, socket.socket(socket.AF_UNIX) as second:
+            second.bind(str(tmp_path / "a.sock"))
+            second.listen()
+            begin = (
+                "import os, sys\n"
+                f"first, second = os.dup2({first.fileno()}, 100), os.dup2({second.fileno()}, 101)\n"
+                "os.dup2(first, 3)\nos.dup2(second, 4)\n"
+                "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2')\n"
+                f"os.execv(sys.executable, [sys.executable, '-m', 'vivace', 'run', 'hello:app', '-w', '{workers}'])\n"
+            )
+            popen = subprocess.Popen(
+                [sys.executable, "-c", begin],
+                cwd=tmp_path,
+                pass_fds=[first.fileno(), second.fileno()],
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            try:
+                port = first.getsockname()[1]
+                line = popen.stderr.readline()
+                assert f"serving http://127.0.0.1:{port}, unix:{tmp_path / 'a.sock'} (" in line
+                assert over_unix(tmp_path / "a.sock").endswith(b"Hello world!")
+            finally:
+                popen.terminate()
+                popen.communicate(timeout=20)
+            assert (tmp_path / "a.sock").exists()  # it is systemd's
+
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_port_0_gives_all_addresses_one_port(self, start, workers):
+        process = start("-m", "vivace", "run", "hello:app", "--host", "localhost", "--port", "0", "-w", workers)
+        ports = set(re.findall(r":(\d+)[ ,]", process.ready()))
+        assert len(ports) == 1
+        assert {process.get("/").status for _ in range(4)} == {200}
+        process.stop()
+
+    @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_two_colons_serve_both_families(self, start, workers):
+        process = start("-m", "vivace", "run", "hello:app", "--host", "::", "--port", "0", "-w", workers)
+        port = int(re.search(r"\[::\]:(\d+)", process.ready())[1])
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, port), 10) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        process.stop()
+
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_uds_mode(self, start, tmp_path, workers):
+        process = start("-m", "vivace", "run", "hello:app", "--uds", "a.sock", "--uds-mode", "640", "-w", workers)
+        process.ready()
+        assert (tmp_path / "a.sock").stat().st_mode & 0o777 == 0o640
+        assert over_unix(tmp_path / "a.sock").endswith(b"Hello world!")
+        process.stop()
+        assert not (tmp_path / "a.sock").exists()
+
+
+class TestEnvFile:
+    @pytest.fixture(autouse=True)
+    def dotenv(self):
+        pytest.importorskip("dotenv")
+
+    def test_it_may_hold_settings_and_the_applications_own(self, start, tmp_path):
+        (tmp_path / ".env").write_text(
+            "VIVACE_HOST=127.0.0.2\nVIVACE_PORT=0\nVIVACE_APP_DIR=inner\nGREETING='Hi you'\n"
+        )
+        (tmp_path / "inner").mkdir()
+        greet = HELLO.replace('"Hello world!"', "os.environ['GREETING']").replace(
+            "from vivace", "import os\nfrom vivace", 1
+        )
+        (tmp_path / "inner" / "greet.py").write_text(greet)
+        process = start("-m", "vivace", "run", "greet:app", "--env-file", ".env")
+        assert "serving http://127.0.0.2:" in process.ready()
+        with socket.create_connection(("127.0.0.2", process.port), 10) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(4096).endswith(b"Hi you")
+        process.stop()
+
+    def test_what_is_set_already_stays(self, start, tmp_path):
+        (tmp_path / ".env").write_text("VIVACE_HOST=127.0.0.2\nVIVACE_PORT=1\n")
+        process = start(
+            "-m", "vivace", "run", "hello:app", "--env-file", ".env", "--port", "0", VIVACE_HOST="127.0.0.3"
+        )
+        assert "serving http://127.0.0.3:" in process.ready()
+        process.stop()
+
+    def test_new_workers_read_it_anew(self, start, tmp_path):
+        (tmp_path / ".env").write_text("GREETING=before\n")
+        greet = HELLO.replace('"Hello world!"', "os.environ['GREETING']").replace(
+            "from vivace", "import os\nfrom vivace", 1
+        )
+        (tmp_path / "greet.py").write_text(greet)
+        process = start("-m", "vivace", "run", "greet:app", "--env-file", ".env", "--port", "0", "-w", "2")
+        assert process.get("/").text == "before"
+        (tmp_path / ".env").write_text("GREETING=after\n")
+        process.signal(signal.SIGHUP)
+        for line in process.popen.stderr:
+            if "all workers are new" in line:
+                break
+        deadline = time.monotonic() + 10
+        while process.get("/").text != "after":
+            assert time.monotonic() < deadline
+        process.stop()
+
+
+@pytest.mark.parametrize("options", [(), ("-w", "2")])
+def test_systemd_is_told_when_it_serves_and_when_it_stops(start, tmp_path, options):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(10)
+        manager.bind(str(tmp_path / "notify"))
+        address = str(tmp_path / "notify")
+        process = start("-m", "vivace", "run", "hello:app", "--port", "0", *options, NOTIFY_SOCKET=address)
+        told = manager.recv(4096).decode().splitlines()
+        assert told[0] == "READY=1"
+        assert told[1].startswith("STATUS=serving http://127.0.0.1:")
+        assert told[2] == f"MAINPID={process.popen.pid}"
+        process.ready()
+        process.signal(signal.SIGTERM)
+        assert manager.recv(4096) == b"STOPPING=1"
+        assert process.end()[0] == 0
+
+
+def test_the_help_is_in_groups(run):
+    for command in ("run", "dev"):
+        out = run(command, "--help")[1]
+        headings = re.findall(r"^([A-Z]\w+):$", out, re.MULTILINE)
+        assert headings[:7] == ["Binding", "Application", "Workers", "Timeouts", "Limits", "Logs", "Reload"]
+        binding, workers = (
+            out.split("Binding:")[1].split("Application:")[0],
+            out.split("Workers:")[1].split("Timeouts:")[0],
+        )
+        assert "--uds-mode MODE" in binding
+        assert "-w, --workers N" in workers
+        assert "--max-rss SIZE" in workers
+        assert "--reload-dir DIR" in out.split("Reload:")[1]
+        assert "--env-file FILE" in out.split("Application:")[1].split("Workers:")[0]
+
 
 def over_unix(path):
     with socket.socket(socket.AF_UNIX) as client:
@@ -312,22 +454,20 @@ def over_unix(path):
 class TestOptions:
     """Each fails when its option is ignored."""
 
-    def test_backlog(self, serving):
-        process = serving("--backlog", "7")
-        with open("/proc/net/tcp", encoding="ascii") as table:  # noqa: PTH123
-            assert f":{process.port:04X} " in table.read()
-        # `ss` reads the backlog by netlink; the sockets' own test looks at TCP_INFO.
-        import shutil
-        import subprocess
-
-        if shutil.which("ss"):
-            told = subprocess.run(
-                ["ss", "-ltnH", f"sport = :{process.port}"],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            assert told.stdout.split()[2] == "7"
+    @pytest.mark.parametrize("workers", ["1", "2"])
+    def test_backlog(self, start, tmp_path, workers):
+        (tmp_path / "own.py").write_text(
+            HELLO + "\nimport os, socket\n@app.get('/backlog')\ndef backlog():\n    found = []\n"
+            "    for fd in map(int, os.listdir('/proc/self/fd')):\n        try:\n"
+            "            with socket.socket(fileno=os.dup(fd)) as sock:\n"
+            "                if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):\n"
+            "                    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)\n"
+            "                    found.append(int.from_bytes(info[28:32], 'little'))\n"  # tcpi_sacked: the backlog
+            "        except OSError:\n            pass\n    return found\n",
+        )
+        process = start("-m", "vivace", "run", "own:app", "--port", "0", "--backlog", "7", "--workers", workers)
+        assert process.get("/backlog").text == "[7]"
+        process.stop()
 
     def test_loop(self, serving):
         pytest.importorskip("uvloop")

@@ -1,9 +1,15 @@
 """Settings: names, values, and who has the last word."""
 
+import os
+import re
+from pathlib import Path
+
 import pytest
 
 from vivace import Application
-from vivace.settings import checked, resolve
+from vivace.app import importing
+from vivace.cgroup import cpus
+from vivace.settings import ALL, checked, resolve
 from vivace.sockets import Inherited, Tcp, Unix
 
 
@@ -32,6 +38,15 @@ def test_an_unknown_name_is_told_with_the_nearest():
         ("timeout_graceful", 0, 0.0),
         ("port", "0", 0),
         ("debug", "on", True),
+        ("uds_mode", "660", 0o660),
+        ("uds_mode", 0o600, 0o600),
+        ("workers", "auto", cpus()),
+        ("workers", "3", 3),
+        ("max_rss", "300MiB", 300 << 20),
+        ("max_requests_jitter", 0, 0),
+        ("reload_dir", "src, lib", ("src", "lib")),
+        ("reload_dir", Path("src"), ("src",)),
+        ("reload_include", ["*.html"], ("*.html",)),
         ("loop", "UVLOOP", "uvloop"),
         ("bind", "unix:/x,[::1]:80", (Unix("/x"), Tcp("::1", 80))),
     ],
@@ -61,6 +76,14 @@ def test_values_are_read_from_text(name, value, read):
         ("debug", "maybe"),
         ("bind", "nowhere"),
         ("backlog", 0),
+        ("uds_mode", "800"),
+        ("uds_mode", "7777"),
+        ("workers", 0),
+        ("workers", "many"),
+        ("max_requests", 0),
+        ("max_rss", "1KiB"),
+        ("reload_dir", 3),
+        ("reload_delay", 0),
     ],
 )
 def test_values_that_are_none_are_told_in_one_line(name, value):
@@ -109,12 +132,58 @@ def test_the_environment_is_named_when_it_is_wrong():
         settled(PORT="web")
 
 
-@pytest.mark.parametrize("later", [{"workers": 2}, {"reload": True}])
-def test_what_is_not_available_yet_says_so(later):
-    with pytest.raises(NotImplementedError, match="not available yet"):
-        settled(later)
-    with pytest.raises(NotImplementedError, match="not available yet"):
-        Application().run(**later)
+@pytest.mark.parametrize(
+    ("layers", "environ", "count"),
+    [
+        ([], {}, 1),
+        ([], {"WEB_CONCURRENCY": "3"}, 3),
+        ([], {"WEB_CONCURRENCY": "3", "VIVACE_WORKERS": "2"}, 2),
+        ([{"workers": 4}], {"WEB_CONCURRENCY": "3", "VIVACE_WORKERS": "2"}, 4),
+        ([{"workers": "auto"}], {}, cpus()),
+    ],
+)
+def test_how_many_workers(layers, environ, count):
+    got = settled(*layers, **environ)
+    assert got.workers == count
+    assert got.supervised == (count > 1)
+
+
+@pytest.mark.parametrize("given", [{"reload": True}, {"max_requests": 5}, {"max_rss": "1GiB"}])
+def test_what_takes_a_supervisor(given):
+    assert settled(given).supervised
+    assert not settled().supervised
+
+
+def test_defaults_of_a_command_give_way_to_everything_said():
+    assert resolve([], {}, {}, {"reload": True}).reload
+    assert not resolve([], {}, {"VIVACE_RELOAD": "0"}, {"reload": True}).reload
+    assert not resolve([{"reload": False}], {}, {}, {"reload": True}).reload
+
+
+@pytest.mark.parametrize(
+    ("layers", "environ", "places"),
+    [
+        ([], {}, (Inherited(3), Inherited(4))),
+        ([], {"PORT": "5000"}, (Inherited(3), Inherited(4))),
+        ([{"port": 1}], {}, (Tcp("127.0.0.1", 1),)),
+        ([], {"VIVACE_HOST": "::1"}, (Tcp("::1", 8080),)),
+        ([], {"LISTEN_PID": "1"}, (Tcp("127.0.0.1", 8080),)),
+    ],
+)
+def test_sockets_that_the_host_has_opened(layers, environ, places):
+    assert settled(*layers, **{"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", **environ}).places == places
+
+
+def test_a_number_of_such_sockets_that_is_none():
+    with pytest.raises(ValueError, match="LISTEN_FDS takes a number of sockets, not 'two'"):
+        settled(LISTEN_PID=str(os.getpid()), LISTEN_FDS="two")
+
+
+def test_every_option_has_a_test():
+    """Whether that fails when the option is ignored, only a reader can tell."""
+    here = Path(__file__).parent
+    tests = "".join(path.read_text() for folder in (here, here.parent / "conformance") for path in folder.glob("*.py"))
+    assert [setting.option for setting in ALL.values() if not re.search(f'"{setting.option}["=]', tests)] == []
 
 
 def test_japrontos_names():
@@ -124,5 +193,10 @@ def test_japrontos_names():
     assert resolve([{"access_log": False}], Application(log_request=True).settings, {}).access_log is None
     assert resolve([], Application(log_request=True).settings, {}).access_log is not None
     assert resolve([], Application(log_request=False).settings, {}).access_log is None
-    with pytest.raises(NotImplementedError, match="workers"):
-        Application().run(worker_num=2)
+    app = Application()
+    token = importing.set(True)
+    try:
+        app.run(worker_num=2)
+    finally:
+        importing.reset(token)
+    assert app.run_arguments == {"workers": 2}

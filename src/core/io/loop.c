@@ -1,10 +1,12 @@
 #include "core/io/loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include "core/io/loop_backend.h"
+#include "core/io/watch.h"
 
 vv_status
 vv_loop_open(vv_loop **out, vv_loop_kind kind, const vv_loop_events *events)
@@ -125,6 +127,15 @@ void
 vv_loop_listen_resume(vv_loop *loop, vv_listener *listener)
 {
     loop->backend->listen_resume(loop, listener);
+}
+
+void
+vv_loop_accept(vv_loop *loop, vv_listener *listener)
+{
+    if (!vv_watch_accept(listener, INT_MAX)) {
+        loop->backend->listen_pause(loop, listener);
+        listener->on_exhausted(listener);
+    }
 }
 
 vv_status

@@ -9,6 +9,8 @@
  *         returned. So a drop waits for the kernel to let go of them.
  * Rule 3: listeners and other people's descriptors live in an epoll set, which is polled as one descriptor: they keep
  *         epoll's meaning (level-triggered, closed behind our back ...) to the letter. See watch.h.
+ * Rule 4: a listener that other processes share is polled by the ring itself, exclusively: of several who poll an epoll
+ *         set that has it, the kernel would wake them all. The poll is for one readiness, and armed anew after it.
  */
 #include "core/io/loop_backend.h"
 
@@ -34,7 +36,7 @@ enum {
     BUFFER_GROUP = 0,
 };
 
-typedef enum operation { OP_NONE, OP_RECEIVE, OP_SEND, OP_WATCH } operation;
+typedef enum operation { OP_NONE, OP_RECEIVE, OP_SEND, OP_WATCH, OP_ACCEPT } operation;
 
 /* A stream, as completions know it. */
 typedef struct slot {
@@ -47,6 +49,14 @@ typedef struct slot {
     uint8_t ended;   /* the peer's end was seen: nothing more to receive */
 } slot;
 
+/* A shared listener, as completions know it. */
+typedef struct door {
+    vv_listener *listener; /* borrowed; NULL: free, or stopped */
+    uint32_t generation;   /* of the poll: completions of an earlier one are ignored */
+} door;
+
+enum { DOORS = 64 };
+
 typedef struct uring_loop {
     vv_loop base;
     struct io_uring ring;
@@ -55,6 +65,7 @@ typedef struct uring_loop {
     slot *slots;
     uint32_t slot_count, free_slot; /* index + 1; 0: none */
     vv_watch_set watched;
+    door doors[DOORS];
     int watch_armed;
     int enabled;
 } uring_loop;
@@ -279,29 +290,89 @@ on_send_done(uring_loop *self, uint32_t index, const struct io_uring_cqe *cqe)
 
 /* ---- listeners and other people's descriptors ------------------------------------------------------------------- */
 
-static vv_status
-uring_listen(vv_loop *loop, vv_listener *listener, int shared)
+static uint32_t
+door_index(const vv_listener *listener)
 {
-    return vv_watch_listen(&of(loop)->watched, listener, shared);
+    return listener->state >> VV_LISTENER_FLAGS;
+}
+
+static uint64_t
+door_tag(const uring_loop *self, uint32_t index)
+{
+    return tag(OP_ACCEPT, index, self->doors[index].generation);
 }
 
 static void
-uring_unlisten(vv_loop *loop, vv_listener *listener)
+poll_door(uring_loop *self, uint32_t index)
 {
-    vv_watch_listen_pause(&of(loop)->watched, listener);
-    listener->fd = -1;
+    struct io_uring_sqe *sqe = request(self);
+    io_uring_prep_poll_add(sqe, self->doors[index].listener->fd, EPOLLIN | (unsigned)EPOLLEXCLUSIVE);
+    sqe->user_data = door_tag(self, index);
 }
 
 static void
 uring_listen_pause(vv_loop *loop, vv_listener *listener)
 {
-    vv_watch_listen_pause(&of(loop)->watched, listener);
+    uring_loop *self = of(loop);
+    if ((listener->state & VV_LISTENER_SHARED) == 0) {
+        vv_watch_listen_pause(&self->watched, listener);
+    } else if ((listener->state & VV_LISTENER_ON) != 0) {
+        uint32_t index = door_index(listener);
+        cancel(self, door_tag(self, index));
+        self->doors[index].generation++;
+        listener->state &= ~(uint32_t)VV_LISTENER_ON;
+    }
 }
 
 static void
 uring_listen_resume(vv_loop *loop, vv_listener *listener)
 {
-    vv_watch_listen_resume(&of(loop)->watched, listener);
+    uring_loop *self = of(loop);
+    if ((listener->state & VV_LISTENER_SHARED) == 0) {
+        vv_watch_listen_resume(&self->watched, listener);
+    } else if ((listener->state & VV_LISTENER_ON) == 0) {
+        listener->state |= VV_LISTENER_ON;
+        poll_door(self, door_index(listener));
+    }
+}
+
+static vv_status
+uring_listen(vv_loop *loop, vv_listener *listener, int shared)
+{
+    uring_loop *self = of(loop);
+    uint32_t index = 0;
+    while (shared && index < DOORS && self->doors[index].listener != NULL)
+        index++;
+    if (!shared || index == DOORS)
+        return vv_watch_listen(&self->watched, listener, 0); /* more than DOORS wake everybody, and work */
+    self->doors[index].listener = listener;
+    listener->state = VV_LISTENER_SHARED | index << VV_LISTENER_FLAGS;
+    uring_listen_resume(loop, listener);
+    return VV_OK;
+}
+
+static void
+uring_unlisten(vv_loop *loop, vv_listener *listener)
+{
+    uring_listen_pause(loop, listener);
+    if ((listener->state & VV_LISTENER_SHARED) != 0)
+        of(loop)->doors[door_index(listener)].listener = NULL;
+    listener->fd = -1;
+}
+
+static void
+on_door(uring_loop *self, uint32_t index, const struct io_uring_cqe *cqe)
+{
+    vv_listener *listener = index < DOORS ? self->doors[index].listener : NULL;
+    if (listener == NULL || self->doors[index].generation != (uint32_t)cqe->user_data)
+        return;
+    if (!vv_watch_accept(listener, 1)) {
+        uring_listen_pause(&self->base, listener);
+        listener->on_exhausted(listener);
+    }
+    if (self->doors[index].listener == listener && (listener->state & VV_LISTENER_ON) != 0 &&
+        self->doors[index].generation == (uint32_t)cqe->user_data)
+        poll_door(self, index); /* says so at once if more queue */
 }
 
 static vv_status
@@ -367,6 +438,10 @@ dispatch_one(uring_loop *self, const struct io_uring_cqe *cqe)
         return;
     if (op == OP_WATCH) {
         on_watched(self);
+        return;
+    }
+    if (op == OP_ACCEPT) {
+        on_door(self, index, cqe);
         return;
     }
     int stale = index >= self->slot_count || slot_of(self, index)->generation != (uint32_t)cqe->user_data ||

@@ -104,15 +104,19 @@ vv_watch_change(vv_watch_set *set, int fd, unsigned events)
 
 /* ---- listeners -------------------------------------------------------------------------------------------------- */
 
-enum { ACCEPTS = 64 }; /* of one readiness */
-
-enum { LISTENER_IN_SET = 1, LISTENER_SHARED = 2 };
+/* Of one readiness. Of a shared listener just one: whoever accepted all that queues would keep it from the other
+ * processes for as long as those connections last. */
+static int
+accepts(const vv_listener *listener)
+{
+    return (listener->state & VV_LISTENER_SHARED) != 0 ? 1 : VV_ACCEPTS;
+}
 
 static vv_status
 arm_listener(const vv_watch_set *set, int operation, vv_listener *listener)
 {
     struct epoll_event event = {
-        .events = EPOLLIN | ((listener->state & LISTENER_SHARED) != 0 ? (uint32_t)EPOLLEXCLUSIVE : 0u),
+        .events = EPOLLIN | ((listener->state & VV_LISTENER_SHARED) != 0 ? (uint32_t)EPOLLEXCLUSIVE : 0u),
         .data.u64 = (uint64_t)(uintptr_t)listener | VV_TAG_LISTENER,
     };
     return epoll_ctl(set->epoll, operation, listener->fd, &event) < 0 ? VV_E_SYSTEM : VV_OK;
@@ -121,8 +125,8 @@ arm_listener(const vv_watch_set *set, int operation, vv_listener *listener)
 void
 vv_watch_listen_resume(vv_watch_set *set, vv_listener *listener)
 {
-    if ((listener->state & LISTENER_IN_SET) == 0 && arm_listener(set, EPOLL_CTL_ADD, listener) == VV_OK) {
-        listener->state |= LISTENER_IN_SET;
+    if ((listener->state & VV_LISTENER_ON) == 0 && arm_listener(set, EPOLL_CTL_ADD, listener) == VV_OK) {
+        listener->state |= VV_LISTENER_ON;
         set->count++;
     }
 }
@@ -130,9 +134,9 @@ vv_watch_listen_resume(vv_watch_set *set, vv_listener *listener)
 void
 vv_watch_listen_pause(vv_watch_set *set, vv_listener *listener)
 {
-    if ((listener->state & LISTENER_IN_SET) != 0) {
+    if ((listener->state & VV_LISTENER_ON) != 0) {
         (void)!arm_listener(set, EPOLL_CTL_DEL, listener);
-        listener->state &= ~(uint32_t)LISTENER_IN_SET;
+        listener->state &= ~(uint32_t)VV_LISTENER_ON;
         set->count--;
     }
 }
@@ -140,16 +144,16 @@ vv_watch_listen_pause(vv_watch_set *set, vv_listener *listener)
 vv_status
 vv_watch_listen(vv_watch_set *set, vv_listener *listener, int shared)
 {
-    listener->state = shared ? LISTENER_SHARED : 0;
+    listener->state = shared ? VV_LISTENER_SHARED : 0;
     vv_watch_listen_resume(set, listener);
-    return (listener->state & LISTENER_IN_SET) != 0 ? VV_OK : VV_E_SYSTEM;
+    return (listener->state & VV_LISTENER_ON) != 0 ? VV_OK : VV_E_SYSTEM;
 }
 
-static void
-accept_some(vv_watch_set *set, vv_listener *listener)
+int
+vv_watch_accept(vv_listener *listener, int most)
 {
     /* A callee may pause or stop the listener at any time. */
-    for (int i = 0; i < ACCEPTS && listener->fd >= 0 && (listener->state & LISTENER_IN_SET) != 0; i++) {
+    for (int i = 0; i < most && listener->fd >= 0 && (listener->state & VV_LISTENER_ON) != 0; i++) {
         struct sockaddr_storage from;
         socklen_t len = sizeof from;
         from.ss_family = AF_UNSPEC;
@@ -160,13 +164,19 @@ accept_some(vv_watch_set *set, vv_listener *listener)
             listener->on_accept(listener, fd, &peer);
             continue;
         }
-        if (vv_socket_is_exhaustion(errno)) {
-            vv_watch_listen_pause(set, listener);
-            listener->on_exhausted(listener);
-        } else if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO) {
+        if (errno == ECONNABORTED || errno == EINTR || errno == EPROTO)
             continue; /* that one went away while it queued */
-        }
-        return;
+        return !vv_socket_is_exhaustion(errno);
+    }
+    return 1;
+}
+
+static void
+accept_some(vv_watch_set *set, vv_listener *listener)
+{
+    if (!vv_watch_accept(listener, accepts(listener))) {
+        vv_watch_listen_pause(set, listener);
+        listener->on_exhausted(listener);
     }
 }
 

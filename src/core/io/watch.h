@@ -31,6 +31,14 @@ VV_NODISCARD vv_status vv_watch_change(vv_watch_set *set, int fd, unsigned event
  * forgetting it later must not hit the new one. */
 void vv_watch_outlived(vv_watch_set *set, int fd);
 
+/* The state of a listener. */
+enum { VV_LISTENER_ON = 1, VV_LISTENER_SHARED = 2, VV_LISTENER_FLAGS = 8 /* bits; those above are the back-end's */ };
+
+enum { VV_ACCEPTS = 64 }; /* of one readiness */
+
+/* Accepts up to `most` connections that queue. 0: descriptors or memory are out. */
+VV_NODISCARD int vv_watch_accept(vv_listener *listener, int most);
+
 /* Accepting: as vv_loop_listen() and its kin. */
 VV_NODISCARD vv_status vv_watch_listen(vv_watch_set *set, vv_listener *listener, int shared);
 void vv_watch_listen_pause(vv_watch_set *set, vv_listener *listener);

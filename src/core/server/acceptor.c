@@ -9,6 +9,7 @@ typedef struct vv_acceptor {
     vv_listener listener; /* first: the loop's view is cast to ours */
     vv_server *server;
     struct vv_acceptor *next;
+    int shared; /* with other processes */
 } vv_acceptor;
 
 static void
@@ -71,6 +72,7 @@ vv_server_listen(vv_server *server, int fd, int shared)
         .listener = {.on_accept = on_accept, .on_exhausted = on_exhausted, .fd = fd},
         .server = server,
         .next = server->acceptor,
+        .shared = shared,
     };
     vv_status status = vv_loop_listen(server->loop, &acceptor->listener, shared);
     if (status != VV_OK) {
@@ -82,8 +84,8 @@ vv_server_listen(vv_server *server, int fd, int shared)
 }
 
 /* The structs stay until the server is freed: this may be called from within their own call. */
-void
-vv_server_stop_listening(vv_server *server)
+static void
+unlisten_all(vv_server *server)
 {
     for (vv_acceptor *at = server->acceptor; at != NULL; at = at->next)
         if (at->listener.fd >= 0)
@@ -92,9 +94,19 @@ vv_server_stop_listening(vv_server *server)
 }
 
 void
+vv_server_stop_listening(vv_server *server)
+{
+    /* Of several who wait on a shared socket the kernel wakes one. If that was us, nobody else knows of who queues. */
+    for (vv_acceptor *at = server->acceptor; at != NULL; at = at->next)
+        if (at->shared && at->listener.fd >= 0)
+            vv_loop_accept(server->loop, &at->listener);
+    unlisten_all(server);
+}
+
+void
 vv_acceptor_free_all(vv_server *server)
 {
-    vv_server_stop_listening(server);
+    unlisten_all(server);
     while (server->acceptor != NULL) {
         vv_acceptor *next = server->acceptor->next;
         free(server->acceptor);

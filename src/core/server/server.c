@@ -100,7 +100,7 @@ vv_server_next_ms(const vv_server *server)
 }
 
 void
-vv_server_drain(vv_server *server)
+vv_server_drain(vv_server *server, vv_keep keep)
 {
     server->how |= VV_WRITE_CLOSE;
     size_t count = server->connections;
@@ -108,8 +108,10 @@ vv_server_drain(vv_server *server)
     while (count-- > 0) {
         vv_conn *next = conn->next;
         int idle = conn->phase == VV_CONN_OPEN && vv_conn_is_idle(conn) && (conn->flags & VV_CONN_SERVING) == 0;
+        int stays = keep == VV_KEEP_IDLE || (keep == VV_KEEP_FRESH && (conn->sent == 0 || !idle));
         if (idle || conn->phase == VV_CONN_LINGERING) {
-            vv_conn_close(conn);
+            if (!stays)
+                vv_conn_close(conn);
         } else if (conn->phase == VV_CONN_OPEN && conn->in == NULL) {
             vv_conn_last(conn); /* what it still owes is its last */
             vv_conn_mark_dirty(conn);

@@ -25,6 +25,7 @@ void vv_server_free(vv_server *server); /* NULL is fine; closes every connection
 
 /* Accepts on a bound, listening, non-blocking socket, which stays the caller's. */
 VV_NODISCARD vv_status vv_server_listen(vv_server *server, int fd, int shared);
+/* Of a shared socket those that queue are accepted first. */
 void vv_server_stop_listening(vv_server *server);
 
 /* The date, and accepting again. Right after vv_loop_wait(). */
@@ -34,9 +35,16 @@ void vv_server_flush(vv_server *server);
 /* Milliseconds until there is something to do by the clock; -1: nothing. */
 int vv_server_next_ms(const vv_server *server);
 
-/* Graceful end: idle connections close now, the others after the answers of their requests in flight, which say
- * "Connection: close". */
-void vv_server_drain(vv_server *server);
+/* Which connections a graceful end leaves open although nothing is under way on them: until their next answer. */
+typedef enum vv_keep {
+    VV_KEEP_NONE,
+    VV_KEEP_FRESH, /* those that have not asked anything yet: the request may be on its way */
+    VV_KEEP_IDLE,  /* all */
+} vv_keep;
+
+/* Graceful end: idle connections close now but for those to `keep`, the others after the answers of their requests in
+ * flight, which say "Connection: close". May be called again, to keep fewer. */
+void vv_server_drain(vv_server *server, vv_keep keep);
 /* Closes every connection now; returns how many. */
 size_t vv_server_abort(vv_server *server);
 

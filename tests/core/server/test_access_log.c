@@ -218,7 +218,7 @@ a_drained_server_still_logs(void **state)
     client c = client_open(&s);
     say(&s, &c, GET("/hold/a"));
     assert_asked(&s, 1);
-    vv_server_drain(s.server);
+    vv_server_drain(s.server, VV_KEEP_NONE);
     answer(&s, "a");
     assert_hears(&s, &c, "200 a (close), end");
     assert_string_equal(logged(&s, &r, 1), "\"GET /hold/a\" 200 1B");

@@ -251,7 +251,7 @@ draining_closes_the_idle_and_finishes_the_others(void **state)
     say(&s, &many, GET("/hold/a") GET("/hold/b") GET("/say/c") GET("/hold/d"));
     say(&s, &part, "GET /say/p HTT");
     vv_server_stop_listening(s.server);
-    vv_server_drain(s.server);
+    vv_server_drain(s.server, VV_KEEP_NONE);
     turns(&s);
     assert_hears(&s, &idle, "end");
     assert_hears(&s, &used, "200 u, end");
@@ -282,7 +282,7 @@ draining_waits_for_bytes_to_leave(void **state)
     stage_open(&s, NULL);
     client c = client_open_sized(&s, 4096);
     say(&s, &c, GET("/big/4194304"));
-    vv_server_drain(s.server);
+    vv_server_drain(s.server, VV_KEEP_NONE);
     turns(&s);
     assert_open(&s, 1);
     assert_hears(&s, &c, "200 [4194304], end");

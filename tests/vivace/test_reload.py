@@ -1,0 +1,302 @@
+"""Reload: the new code serves after a save; no request is lost, and nobody can hold it up."""
+
+import os
+import re
+import signal
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from load import Load
+
+from vivace.watching import Watch
+
+APP = """
+    import asyncio, os
+    from vivace import Application
+    app = Application()
+    @app.get("/")
+    def version():
+        return "VERSION"
+    @app.get("/pid")
+    def pid():
+        return str(os.getpid())
+    @app.get("/slow")
+    async def slow():
+        print("in", flush=True)
+        await asyncio.sleep(60)
+        return "slow"
+    @app.get("/fail")
+    def fail():
+        raise KeyError("shown")
+"""
+SOON = 10.0  # seconds that a busy machine may take
+WATCHERS = ["watchfiles", "looking"]
+
+
+@pytest.fixture(params=WATCHERS)
+def watcher(request, tmp_path):
+    """What watches the files: watchfiles, or we ourselves where that is not installed."""
+    if request.param == "watchfiles":
+        pytest.importorskip("watchfiles")
+        return {}
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "watchfiles.py").write_text("raise ImportError('not here')\n")
+    path = os.pathsep.join(filter(None, [str(tmp_path / "without"), os.environ.get("PYTHONPATH", "")]))
+    return {"PYTHONPATH": path}
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes the application in a version, or as it is given."""
+
+    def save(version, text=None):
+        new = tmp_path / "new"  # as editors do: whole or not at all
+        new.write_text(textwrap.dedent(APP).replace("VERSION", version) if text is None else text)
+        new.rename(tmp_path / "shop.py")
+
+    save("v0")
+    return save
+
+
+@pytest.fixture
+def shop(write, watcher, start):
+    """Serves the application with reload."""
+    del write
+
+    def begin(*options, command="run", **env):
+        flags = ["--reload"] if command == "run" else []
+        more = ["--port", "0", "--reload-delay", "50ms", *options]
+        process = start("-m", "vivace", command, "shop:app", *flags, *more, **watcher, **env)
+        process.ready()
+        return process
+
+    return begin
+
+
+def until(condition, seconds=SOON):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return value
+
+
+def line(process, *words):
+    for text in process.popen.stderr:
+        process.before.append(text)
+        if all(word in text for word in words):
+            return text
+    raise AssertionError("".join(process.before))
+
+
+def workers(process):
+    return [
+        int(pid) for pid in Path(f"/proc/{process.popen.pid}/task/{process.popen.pid}/children").read_text().split()
+    ]
+
+
+def serves(process, version):
+    return until(lambda: process.get("/").text == version)
+
+
+def test_a_save_serves_the_new_code(shop, write):
+    process = shop()
+    assert process.get("/").text == "v0"
+    write("v1")
+    assert "shop.py" in line(process, "reloading")
+    line(process, "reloaded in ")
+    serves(process, "v1")
+    write("v2")
+    serves(process, "v2")
+    assert process.stop()[0] == 0
+
+
+@pytest.mark.parametrize("count", ["1", "3"])
+def test_twenty_reloads_under_load_lose_nothing(shop, write, watcher, count):
+    if watcher and count == "1":
+        pytest.skip("the other three will do")
+    process = shop("--workers", count)
+    assert f"({count} worker" in process.line
+    with Load(process.port, fresh=1, kept=1) as load:
+        for n in range(1, 21):
+            write(f"v{n}")
+            until(lambda n=n: load.answers[f"v{n}"] > 3)
+    assert load.failures[:5] == []
+    assert set(load.answers) == {f"v{n}" for n in range(21)}
+    until(lambda: len(workers(process)) == int(count))
+    assert process.stop()[0] == 0
+
+
+def test_clients_that_hold_on_do_not_hold_it_up(shop, write):
+    process = shop("--workers", "2")
+    waiting, kept = process.client(), process.client()
+    assert kept.request("/").text == "v0"
+    waiting.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert process.popen.stdout.readline() == "in\n"
+    begin = time.monotonic()
+    write("v1")
+    serves(process, "v1")
+    assert time.monotonic() - begin < 5  # while the old worker has that long for the slow answer
+    assert kept.at_end()
+    assert waiting.at_end()  # it is cut then
+    until(lambda: len(workers(process)) == 2)
+    assert process.stop()[0] == 0
+
+
+def test_across_a_syntax_error(shop, write):
+    process = shop("--workers", "2")
+    write("", "def broken(:\n")
+    line(process, "SyntaxError")
+    line(process, "the old code goes on")
+    assert process.get("/").text == "v0"
+    write("v1")
+    serves(process, "v1")
+    assert process.stop()[0] == 0
+
+
+def test_an_application_that_is_broken_at_first_may_be_mended(write, watcher, start):
+    write("", "import nothing_of_the_kind\n")
+    process = start("-m", "vivace", "dev", "shop:app", "--port", "0", "--reload-delay", "50ms", **watcher)
+    line(process, "waiting for a change")
+    write("v1")
+    assert "1 worker" in process.ready()
+    assert process.get("/").text == "v1"
+    assert process.stop()[0] == 0
+
+
+def test_a_wrong_name_of_the_application_ends_it(write, watcher, start):
+    status, _, err = start("-m", "vivace", "dev", "shp:app", "--port", "0", **watcher).end()
+    assert status == 4
+    assert err.endswith('did you mean "shop"?\n')
+
+
+def test_a_worker_that_dies_of_the_new_code_waits_for_the_next(shop, write, tmp_path):
+    process = shop()
+    with (tmp_path / "shop.py").open("a") as file:
+        file.write("import os\n@app.on_startup\ndef die():\n    os.kill(os.getpid(), 9)\n")
+    line(process, "was killed by SIGKILL", "while it was starting")
+    assert process.get("/").text == "v0"
+    write("v1")
+    serves(process, "v1")
+    assert process.stop()[0] == 0
+
+
+def test_a_save_while_it_reloads(shop, write):
+    process = shop()
+    slow = textwrap.dedent(APP).replace("VERSION", "never") + "\nimport time\ntime.sleep(60)\n"
+    write("", slow)
+    line(process, "reloading")
+    time.sleep(0.3)
+    write("v2")
+    serves(process, "v2")
+    assert process.stop()[0] == 0
+
+
+def test_stop_while_it_reloads(shop, write):
+    process = shop()
+    write("", "import time\ntime.sleep(60)\n")
+    line(process, "reloading")
+    assert process.stop()[0] == 0
+
+
+def test_by_a_script(write, watcher, start, tmp_path):
+    end = "\nif __name__ == '__main__':\n    app.run(port=0, reload=True, workers=2, reload_delay=0.05)\n"
+    text = textwrap.dedent(APP) + end
+    write("", text.replace("VERSION", "v0"))
+    process = start("shop.py", **watcher)
+    assert "(2 workers" in process.ready()
+    write("", text.replace("VERSION", "v1"))
+    serves(process, "v1")
+    assert process.stop()[0] == 0
+
+
+def test_dev_reloads_and_shows_tracebacks(shop, write):
+    process = shop(command="dev")
+    assert "KeyError: 'shown'" in process.get("/fail").text
+    write("v1")
+    serves(process, "v1")
+    process.stop()
+    process = shop("--no-debug", command="dev")
+    assert "KeyError" not in process.get("/fail").text
+    process.stop()
+    process = shop("--no-reload", command="dev")
+    assert not workers(process)
+    process.stop()
+
+
+def test_which_files_count(shop, tmp_path):
+    (tmp_path / "code").mkdir()
+    process = shop("--reload-dir", "code", "--reload-include", "*.html", "--reload-exclude", "generated")
+    (tmp_path / "code" / "generated").mkdir()
+    (tmp_path / "code" / "generated" / "a.py").write_text("1")
+    (tmp_path / "code" / "a.txt").write_text("1")
+    (tmp_path / "elsewhere.py").write_text("1")
+    time.sleep(1.2)
+    (tmp_path / "code" / "page.html").write_text("1")
+    assert re.search(r"code/page\.html changed: reloading", line(process, "reloading"))
+    assert not [text for text in process.before if "changed" in text and "page.html" not in text]
+    process.stop()
+
+
+def test_reload_delay(shop, write):
+    process = shop("--reload-delay", "2s")
+    begin = time.monotonic()
+    write("v1")
+    line(process, "reloading")
+    assert time.monotonic() - begin >= 1.9
+    process.stop()
+
+
+def test_sighup_reloads_too(shop, write, tmp_path):
+    process = shop("--reload-dir", "without" if (tmp_path / "without").exists() else ".", "--reload-exclude", "shop.py")
+    write("v1")
+    process.signal(signal.SIGHUP)
+    line(process, "all workers are new")
+    serves(process, "v1")
+    process.stop()
+
+
+class TestWatch:
+    @pytest.mark.parametrize(
+        ("path", "counts"),
+        [
+            ("a.py", True),
+            ("x/b.py", True),
+            ("x/b.pyc", False),
+            ("a.txt", False),
+            ("a.html", True),
+            ("x/templates/a.html", True),
+            (".venv/a.py", False),
+            ("x/.git/a.py", False),
+            ("x/__pycache__/a.py", False),
+            ("lib/site-packages/a.py", False),
+            ("tests/a.py", False),
+            ("x/tests.py", True),
+            ("x/skip/me.py", False),
+            ("../a.py", False),
+        ],
+    )
+    def test_which_paths_count(self, tmp_path, path, counts):
+        watch = Watch((tmp_path,), ("*.py", "*.html"), (*Watch((tmp_path,)).exclude, "tests", "x/skip/"))
+        assert watch.counts(tmp_path / path if ".." not in path else tmp_path.parent / "a.py") == counts
+        file = tmp_path / path
+        if ".." not in path:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("1")
+            assert (str(file) in watch.look()) == counts
+
+    def test_a_look_sees_changes_creations_and_removals(self, tmp_path):
+        watch = Watch((tmp_path,))
+        file = tmp_path / "a.py"
+        looks = [watch.look()]
+        file.write_text("1")
+        looks.append(watch.look())
+        file.write_text("12")
+        looks.append(watch.look())
+        file.unlink()
+        looks.append(watch.look())
+        assert looks[0] == looks[3] == {}
+        assert looks[1].keys() == looks[2].keys() == {str(file)}
+        assert looks[1] != looks[2]
