@@ -18,7 +18,8 @@ from typing import Any
 from servers import HERE, PROGRAMS, Server
 from workloads import HELLO, Workload
 
-SERVER_CPU, LOAD_CPU = "0", "1"
+_CPUS = sorted(map(str, os.sched_getaffinity(0)), key=int)
+SERVER_CPU, LOAD_CPU = _CPUS[0], _CPUS[1 % len(_CPUS)]
 MODES = {"P24": (100, 24), "P1": (100, 1), "P16": (64, 16), "C1": (1, 1)}
 """Connections, and requests sent at once on each."""
 

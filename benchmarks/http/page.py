@@ -45,6 +45,7 @@ class Results:
     latency: dict[str, list[Report]] = field(default_factory=dict)
     idle: dict[str, dict[str, Any]] = field(default_factory=dict)
     workers: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    versions: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -210,6 +211,13 @@ def _cell(report: dict[str, Any] | None) -> str:
     return f"{report['answers_per_second'] / 1000:.0f}{' †' if report['shared'] else ''}"
 
 
+def _versions(versions: list[str]) -> Iterator[str]:
+    yield "## Versions of the peers"
+    yield ""
+    yield from (f"- {line}" for line in versions)
+    yield ""
+
+
 def _left_out(left_out: dict[str, str]) -> Iterator[str]:
     yield "## Left out"
     yield ""
@@ -250,6 +258,7 @@ def _lines(results: Results) -> Iterator[str]:
         (_latency, results.latency),
         (_idle, results.idle),
         (_workers, results.workers),
+        (_versions, results.versions),
         (_left_out, results.left_out),
     )
     for write, part in parts:

@@ -1,8 +1,11 @@
 """Who else is measured: whichever peers are installed, each on one thread, without an access log."""
 
+import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -82,6 +85,10 @@ def _in_javascript() -> Iterator[Server]:
         yield Server(name, (*program, str(script), "PORT"), warm_up=COMPILES_WHILE_IT_RUNS)
 
 
+def _nginx() -> str | None:
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+
+
 def peers() -> Iterator[Server]:
     """Yield the peers that are installed."""
     yield from _in_python()
@@ -91,8 +98,44 @@ def peers() -> Iterator[Server]:
             if path.exists():
                 yield Server(name, (str(path), "PORT"))
     yield from _in_javascript()
-    if nginx := shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin"):
+    if nginx := _nginx():
         yield Server("nginx, return 200", (nginx, "-p", "FOLDER", "-c", "FOLDER/nginx.conf"), workers=True)
+
+
+# ---- versions --------------------------------------------------------------------------------------------------------
+
+
+def _told(*command: str | Path) -> str:
+    """Give the first thing that looks like a version in what the command prints."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"\d+\.\d+(\.\d+)*", done.stdout + done.stderr)
+    return found[0] if found else "of an unknown version"
+
+
+def versions() -> Iterator[str]:
+    """Yield the versions of what is measured, as far as it is installed; one line for each language."""
+    if PYTHON.exists():
+        listed = subprocess.run([PYTHON, "-m", "pip", "list", "--format=json"], capture_output=True, check=True).stdout
+        known = {package["name"].lower(): package["version"] for package in json.loads(listed)}
+        names = [line.partition("==")[0] for line in _pins()]
+        yield f"Python {_told(PYTHON, '--version')}: " + ", ".join(f"{name} {known.get(name, '?')}" for name in names)
+    if _has(PYTHON36, "japronto"):
+        yield f"Python {_told(PYTHON36, '--version')}: japronto 0.1.2"
+    if (PEERS / "rust" / "release").exists():
+        lock = tomllib.loads((SOURCES / "rust" / "Cargo.lock").read_text())
+        wanted = ("actix-web", "axum", "hyper", "may_minihttp", "ntex", "tokio")
+        found = [f"{package['name']} {package['version']}" for package in lock["package"] if package["name"] in wanted]
+        yield f"Rust {_told('rustc', '--version')}: {', '.join(found)}"
+    if (PEERS / "fasthttp").exists():
+        pinned = re.search(r"fasthttp v(\S+)", (SOURCES / "fasthttp" / "go.mod").read_text())
+        yield f"Go {_told('go', 'version')}: net/http, fasthttp {pinned[1] if pinned else ''}"
+    pinned_by_npm = json.loads((SOURCES / "javascript" / "package.json").read_text())["dependencies"]
+    others = [f"{name.title()} {version}" for name, version in pinned_by_npm.items()]
+    if shutil.which("node"):
+        others.append(f"Node {_told('node', '--version')}")
+    if nginx := _nginx():
+        others.append(f"nginx {_told(nginx, '-v')}")
+    yield ", ".join(others)
 
 
 # ---- installation ----------------------------------------------------------------------------------------------------
@@ -104,11 +147,15 @@ def _try(command: Sequence[str | Path], folder: Path = ROOT, **env: str) -> bool
     return subprocess.run(["env", *words, *command], cwd=folder, check=False).returncode == 0
 
 
+def _pins() -> list[str]:
+    return [line for line in (SOURCES / "requirements.txt").read_text().splitlines() if line[:1].isalpha()]
+
+
 def _install_python() -> Iterator[str]:
     if not PYTHON.exists() and not _try([sys.executable, "-m", "venv", PEERS / "python"]):
         yield "the peers in Python: no virtual environment could be made"
         return
-    pins = [line for line in (SOURCES / "requirements.txt").read_text().splitlines() if line[:1].isalpha()]
+    pins = _pins()
     if not _try([PYTHON, "-m", "pip", "install", "--quiet", *pins]):
         for pin in pins:
             if not _try([PYTHON, "-m", "pip", "install", "--quiet", pin]):
@@ -176,7 +223,7 @@ def install() -> dict[str, str]:
     PEERS.mkdir(parents=True, exist_ok=True)
     steps = (_install_python, _install_japronto, _install_go, _install_rust, _install_javascript)
     failed = [line for step in steps for line in step()]
-    if not (shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")):
+    if not _nginx():
         failed.append("nginx: install it as your system does; it is not built here")
     (PEERS / "left-out.txt").write_text("".join(f"{line}\n" for line in failed))
     return left_out()

@@ -16,6 +16,7 @@ import dataclasses
 import json
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -92,6 +93,7 @@ class Run:
             date=f"{datetime.now(UTC):%Y-%m-%d}",
             machine=[],
             modes=self.modes,
+            versions=list(peers.versions()),
             left_out=peers.left_out(),
         )
 
@@ -200,6 +202,7 @@ def main() -> None:
         return
     servers.build()
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # not without stopping what was started
     run = Run(options)
     print(f"this takes about {run.seconds(parts) / 60:.0f} minutes", flush=True)
     run.results.machine = list(page.machine(Path(sys.executable)))
