@@ -70,12 +70,27 @@ send_status(request_object *request, int status, int close)
     send_reply(request, &reply);
 }
 
-/* An error that nothing could deal with: to sys.unraisablehook, and a plain 500. */
+/* The exception that is set is nobody's answer: it goes to the application's log, app._failed(request, exception,
+ * when), and to sys.unraisablehook what goes wrong there. */
+VV_COLD static void
+log_failure(request_object *request, const char *when)
+{
+    PyObject *exception = take_exception(), *app = Py_XNewRef(request->server->app), *result = NULL;
+    if (app != NULL)
+        result = PyObject_CallMethod(app, "_failed", "OOs", (PyObject *)request, exception, when);
+    if (app != NULL && result == NULL)
+        PyErr_WriteUnraisable(app);
+    Py_XDECREF(result);
+    Py_XDECREF(app);
+    Py_XDECREF(exception);
+}
+
+/* An error that nothing could deal with: to the log, and a plain 500. */
 static void
 send_plain_500(request_object *request)
 {
     if (PyErr_Occurred())
-        PyErr_WriteUnraisable(request->plan != NULL ? request->plan->handler : NULL);
+        log_failure(request, "while its error was answered");
     if ((request->answered & ANSWER_GIVEN) == 0)
         send_status(request, 500, 0);
 }
@@ -407,7 +422,7 @@ call_back(request_object *request, PyObject *callback, PyObject *context)
         if (result == NULL && is_exit())
             selector_fail(request->server->selector);
         else if (result == NULL)
-            PyErr_WriteUnraisable(callback);
+            log_failure(request, "in a done callback");
         (void)!PyContext_Exit(context);
     }
     if (PyErr_Occurred())

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, Unpack
 from vivace._engine import Request
 from vivace.exceptions import RouteNotFoundException
 from vivace.extensions import RequestExtensions
-from vivace.failures import ErrorHandler, ErrorHandlers
+from vivace.failures import ErrorHandler, ErrorHandlers, log_failure
 from vivace.lifespan import Hook, Lifespan
 from vivace.logs import RefusalLog
 from vivace.loop import EngineLoop, new_event_loop
@@ -366,6 +366,10 @@ class Application:
     def _handle_exception(self, request: Request, exception: BaseException) -> Any:
         """Give the answer to an exception: anything that a handler may return, or an awaitable of it."""
         return self._failures.answer(request, exception, debug=self.debug)
+
+    def _failed(self, request: Request, exception: BaseException, when: str) -> None:
+        """Hear of an exception that cannot become an answer any more."""
+        log_failure(request, exception, when)
 
     @property
     def _wants_unrouted(self) -> bool:

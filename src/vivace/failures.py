@@ -12,7 +12,7 @@ from vivace.exceptions import HTTPError, JSONError
 from vivace.signatures import describe
 from vivace.spelling import did_you_mean
 
-__all__ = ["ErrorHandler", "ErrorHandlers"]
+__all__ = ["ErrorHandler", "ErrorHandlers", "log_failure"]
 
 ErrorHandler = Callable[[Request, Any], Any]
 
@@ -74,10 +74,16 @@ def plain_answer(request: Request, exception: BaseException, *, debug: bool) -> 
             return error_page(request, 400, f"The body is not JSON: {exception}", debug=debug)
         case asyncio.CancelledError():
             return error_page(request, 503, "Service Unavailable", debug=debug)
-    _log.error("%s %s failed: %s", request.method, request.raw_path, _line(exception), exc_info=exception)
+    log_failure(request, exception)
     for watcher in tuple(watchers):
         watcher(request, exception)
     return error_page(request, 500, "Internal Server Error", debug=debug, failure=exception)
+
+
+def log_failure(request: Request, exception: BaseException, when: str = "") -> None:
+    """Tell what happened to a request: `GET /items failed: KeyError: 'price'`, with the traceback."""
+    failed = f"failed {when}" if when else "failed"
+    _log.error("%s %s %s: %s", request.method, request.raw_path, failed, _line(exception), exc_info=exception)
 
 
 async def _awaited(

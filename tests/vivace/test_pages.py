@@ -294,6 +294,24 @@ def test_an_error_in_an_error_handler_is_a_500_and_one_line_that_tells_of_both(s
     assert str(record.exc_info[1].__context__) == "'first'"
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_an_error_handlers_answer_that_cannot_be_sent_is_a_500_and_a_log_line(serve, caplog, later):
+    app = Application()
+
+    @app.get("/")
+    def fails():
+        raise KeyError("first")
+
+    async def unsendable_later(request, error):
+        return "\udc80"
+
+    app.add_error_handler(KeyError, unsendable_later if later else lambda request, error: "\udc80")
+    answer = serve(app).get("/")
+    assert (answer.status, answer.text) == (500, "Internal Server Error")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("GET / failed while its error was answered: UnicodeEncodeError")
+
+
 def test_a_detail_is_a_text():
     with pytest.raises(TypeError, match="takes a text for its detail"):
         HTTPError(400, {"a": 1})
