@@ -51,6 +51,15 @@ def test_waiting(example):
     assert example("waiting").get("/sleep/0.1").text == "after 0.1 s"
 
 
+def test_blocking(example):
+    process = example("blocking")
+    added = process.client().request("/notes", "POST", b"learn")
+    assert (added.status, added.text) == (201, '{"id":1}')
+    assert json.loads(process.get("/notes").body) == [{"id": 1, "text": "learn"}]
+    assert process.get("/notes/1").text == "learn"
+    assert process.get("/notes/2").text == "there is no note 2"
+
+
 def test_japronto(example):
     process = example("japronto")
     assert process.get("/").text == "Hello world!"
