@@ -385,6 +385,7 @@ class TestDeath:
             client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
         for _ in range(6):
             assert process.popen.stdout.readline() == "in\n"
+        pids_that_answer(process, 2)  # both have come round since
         for pids in workers(process).values():
             os.kill(pids[0], signal.SIGABRT)
         told = [line(process, "was killed by SIGABRT") for _ in range(2)]
@@ -395,8 +396,8 @@ class TestDeath:
     def test_an_idle_worker_was_running_nothing(self, shop):
         process = shop("-w", "2")
         process.ready()
+        pids_that_answer(process, 2)
         assert process.get("/").status == 200
-        until(lambda: True)
         os.kill(workers(process)[1][0], signal.SIGABRT)
         assert "while no handler was running" in line(process, "was killed by SIGABRT")
         process.stop()
