@@ -268,6 +268,8 @@ make_COOKIES(request_object *self)
 static PyObject *
 make_BODY(request_object *self)
 {
+    if (VV_LIKELY(self->body.len > 0 && self->body.at != NULL))
+        return PyBytes_FromStringAndSize((const char *)self->body.at, (Py_ssize_t)self->body.len);
     return body_bytes(self);
 }
 

@@ -130,12 +130,13 @@ class _Reason:
 class RefusalLog:
     """The requests that the engine refused, logged at INFO: who is attacked must not be flooded by the log too.
 
-    Each reason is logged at most once a second; the next line of the same reason, or `flush`, tells how many more
-    there were. The total is `count`.
+    What was refused for want of memory, disk or descriptors of ours is logged at WARNING. Each reason is logged at most
+    once a second; the next line of the same reason, or `flush`, tells how many more there were. The total is `count`.
     """
 
     REASONS = 64  # distinct ones remembered
     INTERVAL = 1.0  # seconds between two lines of one reason
+    OURS = frozenset({500, 503, 507})  # no fault of the client's
 
     def __init__(self) -> None:
         """Nothing refused yet."""
@@ -152,16 +153,19 @@ class RefusalLog:
             known.unsaid += 1
             return False
         more = f" (and {known.unsaid} more like it)" if known is not None and known.unsaid else ""
-        self._log.info("refused a request from %s with %d: %s%s", remote or "a client", code, reason, more)
+        self._tell(code, "refused a request from %s with %d: %s%s", remote or "a client", code, reason, more)
         self._reasons[reason, code] = _Reason(now)
         if len(self._reasons) > self.REASONS:
             self._reasons.popitem(last=False)
         return True
 
+    def _tell(self, code: int, line: str, *what: object) -> None:
+        self._log.log(logging.WARNING if code in self.OURS else logging.INFO, line, *what)
+
     def flush(self) -> None:
         """Log what was only counted."""
         for (reason, code), known in self._reasons.items():
             if known.unsaid:
-                self._log.info("refused %d more requests with %d: %s", known.unsaid, code, reason)
+                self._tell(code, "refused %d more requests with %d: %s", known.unsaid, code, reason)
                 known.unsaid = 0
                 known.logged_at = time.monotonic()

@@ -30,6 +30,16 @@ def test_a_refusal_is_logged_with_its_reason(lines):
     assert lines() == ["refused a request from 192.0.2.1 with 400: bad syntax"]
 
 
+def test_what_is_no_fault_of_the_clients_is_a_warning(lines, caplog):
+    refusals = RefusalLog()
+    for code in (400, 413, 501, 503, 507):
+        refusals.add("why", code, None)
+        refusals.add("why", code, None)
+    refusals.flush()
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["INFO"] * 3 + ["WARNING"] * 2 + ["INFO"] * 3 + ["WARNING"] * 2
+
+
 def test_one_reason_is_logged_once_a_second_with_a_count(lines, clock):
     refusals = RefusalLog()
     assert refusals.add("bad syntax", 400, None)

@@ -69,7 +69,7 @@ typedef struct vv_intake {
     size_t body_at;    /* where a body that is taken as it comes begins; 0: not in one   */
     size_t body_len;   /* of it, there now                                               */
     size_t raw_at;     /* where what has not been looked at begins                       */
-    uint64_t left;     /* of Content-Length, still to come; chunked: as good as endless  */
+    uint64_t left;     /* of Content-Length, still to come                               */
     uint64_t limit;    /* of the body; chunked: what is announced counts                 */
     vv_long_body body; /* what is not there any more                                     */
     int64_t head_ns;   /* when the head that a body is awaited for was complete; 0: unknown or not logged */

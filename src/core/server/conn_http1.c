@@ -15,13 +15,14 @@
 
 /* What the parse loop found at the end of its input. */
 typedef struct rest {
-    size_t used;     /* bytes that are done with                                           */
-    size_t seen;     /* of the others, known to hold no complete head                      */
-    size_t need;     /* of the others, how many make the next request; 0: not known        */
-    size_t body_at;  /* a body that is taken as it comes begins there, counted from `used` */
-    uint64_t length; /* of that body; UINT64_MAX: it is chunked                            */
-    uint64_t limit;  /* of that body                                                       */
-    int64_t head_ns; /* when the head whose body is awaited was complete; 0: not logged    */
+    size_t used;    /* bytes that are done with                                                 */
+    size_t seen;    /* of the others, known to hold no complete head                            */
+    size_t need;    /* of the others, how many make the next request; 0: not known              */
+    size_t body_at; /* a body that is taken as it comes begins there, counted from `used`; 0: none */
+    /* Only where a body is awaited: */
+    int64_t head_ns; /* when its head was complete; 0: not logged */
+    uint64_t limit;  /* of the body                               */
+    uint64_t length; /* of the body; UINT64_MAX: it is chunked    */
 } rest;
 
 /* ---- one request ------------------------------------------------------------------------------------------------ */
@@ -231,8 +232,7 @@ await_body(vv_conn *conn, const vv_http1_request *req, size_t available, rest *l
     } else {
         left->need = req->used + (size_t)req->content_length;
     }
-    if ((conn->server->how & VV_HOW_LOGGED) != 0)
-        left->head_ns = vv_loop_clock_ns();
+    left->head_ns = (conn->server->how & VV_HOW_LOGGED) != 0 ? vv_loop_clock_ns() : 0;
     /* Nobody who has begun to send needs to be asked for it (RFC 9110 section 10.1.1). */
     if ((req->flags & VV_REQUEST_EXPECT) != 0 && available == req->used)
         ask_to_continue(conn);
@@ -243,9 +243,10 @@ static rest
 serve(vv_conn *conn, uint8_t *bytes, size_t len, size_t seen)
 {
     vv_server *server = conn->server;
-    rest left = {.used = 0};
+    rest left;
     vv_http1_request req;
 
+    left.used = left.seen = left.need = left.body_at = 0;
     conn->flags |= VV_CONN_SERVING;
     while (left.used < len) {
         if (VV_UNLIKELY(conn->gate != 0)) {
@@ -297,10 +298,12 @@ await(vv_intake *in, const rest *left)
     in->body_at = left->body_at;
     in->raw_at = left->body_at;
     in->body_len = 0;
-    in->head_ns = left->head_ns;
-    in->left = left->length;
-    in->limit = left->limit;
-    in->chunked = left->length == UINT64_MAX;
+    in->head_ns = left->need > 0 || left->body_at > 0 ? left->head_ns : 0;
+    if (left->body_at > 0) {
+        in->limit = left->limit;
+        in->chunked = left->length == UINT64_MAX;
+        in->left = left->length;
+    }
     in->body = (vv_long_body){.spool = NULL};
     in->decoder = (vv_chunked){.state = 0};
 }
