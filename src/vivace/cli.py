@@ -206,8 +206,9 @@ def run(context: click.Context, /, app: str, app_dir: str, *, factory: bool, **g
 @_settings
 @click.pass_context
 def dev(context: click.Context, /, app: str, app_dir: str, *, factory: bool, **given: Any) -> int:
-    """Serve APP to whoever works on it: reloads when a file changes, shows tracebacks to clients."""
-    return _serve(context, app, app_dir, given, factory=factory, defaults={"reload": True, "debug": True})
+    """Serve APP to whoever works on it: reloads when a file changes, shows tracebacks to clients, logs requests."""
+    defaults = {"reload": True, "debug": True, "access_log": True}
+    return _serve(context, app, app_dir, given, factory=factory, defaults=defaults)
 
 
 def _serve(

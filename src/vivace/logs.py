@@ -111,7 +111,7 @@ class _Json(logging.Formatter):
             line["worker"] = int(self._who.removeprefix("w"))  # a number, as in the access log
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return json.dumps(line, separators=(",", ":"))
 
 
 def _is_terminal(stream: TextIO) -> bool:

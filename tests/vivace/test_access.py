@@ -380,6 +380,38 @@ def test_a_file_that_is_moved_away_is_followed(serving, tmp_path):
     assert "second" in (tmp_path / "log").read_text()
 
 
+def test_workers_write_to_one_file_and_say_which_they_are(serving, tmp_path):
+    process = serving("--access-log", "--access-log-format", "json", "--access-log-file", "log", "--workers", "3")
+    for _ in range(60):
+        assert process.get("/").status == 200
+    assert process.stop()[0] == 0
+    told = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert len(told) == 60
+    assert {line["worker"] for line in told} <= {1, 2, 3}
+    assert len({line["worker"] for line in told}) > 1
+
+
+def test_workers_write_to_one_pipe_and_tear_no_line(serving):
+    process = serving("--access-log", "--workers", "2")
+    clients = [process.client() for _ in range(6)]
+    for client in clients:
+        client.send(f"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {'x' * 500}\r\n\r\n" * 200)
+    for client in clients:
+        assert {client.answer().status for _ in range(200)} == {200}
+    kept = [line for line in lines(process) if "lines were lost" not in line]
+    assert len(kept) > 64
+    assert {re.sub(r"\[.*\]|\d\.\d{6}$", "-", line) for line in kept} == {
+        f'127.0.0.1 - - - "GET / HTTP/1.1" 200 12 "-" "{"x" * 500}" -',
+    }
+
+
+def test_dev_logs_requests(start, tmp_path):
+    (tmp_path / "hello.py").write_text(APP)
+    process = start("-m", "vivace", "dev", "hello:app", "--port", "0")
+    process.get("/")
+    assert any(COMBINED.fullmatch(line) for line in lines(process))
+
+
 # Python's logging instead
 
 

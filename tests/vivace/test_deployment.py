@@ -158,4 +158,4 @@ def test_the_command_of_the_container_is_one(tmp_path, start):
     assert ask(process.port, Host="a", **{"X-Forwarded-For": "x"}) == (200, "a|x|none")
     status, _, err = process.stop()
     assert status == 0
-    assert json.loads(err.splitlines()[0])["path"] == "/"
+    assert '"path":"/"' in err
