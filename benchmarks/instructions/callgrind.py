@@ -52,7 +52,11 @@ class Counted:
 
 
 class CannotCountError(Exception):
-    """valgrind is missing, or the server did not run under it."""
+    """The server did not run under valgrind, or callgrind did not see what is to be counted."""
+
+
+class NoValgrindError(CannotCountError):
+    """It is not installed."""
 
 
 def _parse(text: Iterable[str]) -> Counted:
@@ -119,10 +123,12 @@ def _serving(out: Path, io: str) -> Iterator[int]:
     """Run app.py under callgrind; its port."""
     valgrind = shutil.which("valgrind")
     if valgrind is None:
-        raise CannotCountError("valgrind is not installed")
+        raise NoValgrindError("valgrind is not installed")
     counted = [f"--toggle-collect={name}" for name in COUNTED]
     counting = [*counted, f"--dump-before={OPENS}", f"--callgrind-out-file={out}"]
-    env = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONMALLOC": "pymalloc"}
+    # Little else: what the environment holds moves the heap, and with it what malloc() costs.
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    env = {**kept, "PYTHONHASHSEED": "0", "PYTHONMALLOC": "pymalloc"}
     command = [valgrind, "--tool=callgrind", *counting, sys.executable, str(HERE / "app.py"), io]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as server:
         try:
@@ -159,4 +165,6 @@ def count(wanted: list[Wanted], io: str = "epoll") -> dict[str, Counted]:
         for one, dump in zip(wanted, after, strict=True):
             with dump.open() as text:
                 counted[one.label] = _parse(text)
+            if not counted[one.label].of():
+                raise CannotCountError(f"callgrind did not see {COUNTED[0]}() in {one.label!r}")
     return counted

@@ -2,7 +2,7 @@
 """Instructions a request, counted by valgrind: they do not move with the machine's mood.
 
     python benchmarks/instructions/run.py             print the table
-    python benchmarks/instructions/run.py --check     fail where a figure exceeds budget.json by over 3 %
+    python benchmarks/instructions/run.py --check     fail where one exceeds budget.json by over 3 % (of all: 5 %)
     python benchmarks/instructions/run.py --update    write the figures of this build into budget.json and the page
 
 Counted is what a request takes from the receive to the send, without the kernel. `engine` is our own module;
@@ -20,14 +20,22 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from callgrind import CannotCountError, Counted, Wanted, count
+from callgrind import CannotCountError, Counted, NoValgrindError, Wanted, count
 
 from vivace import _engine
 
 BUDGET = Path(__file__).with_name("budget.json")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "instructions.md"
-TOLERANCE = 1.03
-OVER, NOTHING_TO_SAY = 1, 77
+TOLERANCE = {"engine": 1.03, "all": 1.05}
+"""Of all instructions more, as where the heap happens to lie moves what malloc() and memcpy() cost by up to 1 %."""
+
+UNSTEADY = ("echo 1 KiB",)
+"""Where bodies come from malloc(), all instructions vary by 4 %: only the engine's are in the budget."""
+
+FAR_BELOW = 0.85
+"""Of a budget: it guards nothing any more."""
+
+FAILED, NOTHING_TO_SAY = 1, 77
 """Exit codes; the second is what test runners take for "skipped"."""
 
 GET = "GET {} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nAccept: */*\r\nUser-Agent: count\r\nAccept-Encoding: gzip\r\n\r\n"
@@ -86,11 +94,12 @@ def page(budget: Budget) -> str:
         f"| | {' | '.join(f'{name}: engine | all' for name in names)} |",
         f"|---|{'--:|--:|' * len(every)}",
     ]
-    for label in budget["all"][every[0]] if every else []:
+    for label in next(iter(budget["engine"].values()), []):
         cells = []
         for build in every:
             engine = next(figures for name, figures in budget["engine"].items() if build.startswith(name))
-            cells += [f"{figures.get(label, 0):,.0f}" for figures in (engine, budget["all"][build])]
+            both = (engine, budget["all"][build])
+            cells += [f"{figures[label]:,.0f}" if label in figures else "" for figures in both]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", "", *(f"- {name}: {build}" for name, build in zip(names, every, strict=True)), ""])
 
@@ -120,7 +129,7 @@ def main() -> int:
         counted = count(wanted)
     except CannotCountError as error:
         print(f"instructions were not counted: {error}")
-        return NOTHING_TO_SAY
+        return NOTHING_TO_SAY if isinstance(error, NoValgrindError) else FAILED
 
     budget: Budget = json.loads(BUDGET.read_text()) if BUDGET.exists() else {"engine": {}, "all": {}}
     build = builds()
@@ -132,10 +141,13 @@ def main() -> int:
         allowed = {kind: of_build[kind][one.label] for kind in build if one.label in of_build[kind]}
         show(one.label, found, allowed)
         for kind, most in allowed.items():
-            if found[kind] > most * TOLERANCE:
+            if found[kind] > most * TOLERANCE[kind]:
                 over.append(f"{one.label}: {found[kind]} instructions of {kind}, {most} are in the budget")
+            if found[kind] < most * FAR_BELOW:
+                print(f"{one.label}: the budget of {kind} is far above what is needed: `make budget` lowers it")
         for kind in build:
-            of_build[kind][one.label] = found[kind]
+            if kind == "engine" or not one.label.startswith(UNSTEADY):
+                of_build[kind][one.label] = found[kind]
     if given.update:
         BUDGET.write_text(json.dumps(budget, indent=1, sort_keys=True) + "\n")
         PAGE.write_text(page(budget), encoding="utf-8")
@@ -150,8 +162,8 @@ def verdict(build: dict[str, str], over: list[str]) -> int:
         print(f"no budget of {kind} for {build[kind]}: not compared")
     if over:
         print(*over, sep="\n")
-        print(f"{len(over)} figures are over the budget by more than {TOLERANCE - 1:.0%}: make it cheaper, or say why")
-        return OVER
+        print(f"{len(over)} figures are over the budget by more than it allows: make it cheaper, or say why")
+        return FAILED
     return NOTHING_TO_SAY if len(missing) == len(build) else 0
 
 

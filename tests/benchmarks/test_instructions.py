@@ -68,8 +68,8 @@ def budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     sys.modules.pop("run", None)
 
 
-def test_figures_within_three_percent_of_the_budget_pass(budget) -> None:
-    assert budget(1029.0, 2050.0) == 0
+def test_figures_a_little_over_the_budget_pass(budget) -> None:
+    assert budget(1029.0, 2099.0) == 0
 
 
 def test_a_dearer_engine_fails(budget, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +78,7 @@ def test_a_dearer_engine_fails(budget, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_a_dearer_use_of_cpython_fails_too(budget) -> None:
-    assert budget(1000.0, 2061.0) == 1
+    assert budget(1000.0, 2101.0) == 1
 
 
 def test_another_compiler_has_no_budget_and_says_so(budget, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +99,7 @@ def test_updating_writes_what_was_counted(budget) -> None:
 def test_the_committed_budget_is_whole() -> None:
     """Every build has a figure for each case and depth, and each build of all has one of the engine."""
     known = json.loads((Path(callgrind.__file__).parent / "budget.json").read_text())
-    sizes = {len(figures) for kind in known.values() for figures in kind.values()}
-    assert len(sizes) == 1
+    for kind in ("engine", "all"):
+        assert len({tuple(figures) for figures in known[kind].values()}) == 1
     for build in known["all"]:
         assert any(build.startswith(engine) for engine in known["engine"])
