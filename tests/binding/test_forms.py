@@ -324,6 +324,21 @@ class TestLife:
             body = multipart(part("a", b"A" * LONG, filename="a"))
             assert client.request(f"/{when}", "POST", body, Content_Type=MULTIPART).text == "True"
 
+    def test_a_handler_in_a_thread_reads_its_files(self, serve, tmp_path):
+        app = Application(limit_body_memory_bytes=LONG // 2)
+
+        @app.post("/", blocking=True)
+        def handler(request):
+            request.files["a"].save(tmp_path / "saved")
+            return request.form["b"]
+
+        client = serve(app).client()
+        for size in (10, LONG):
+            body = multipart(part("a", b"A" * size, filename="a"), part("b", "2"))
+            assert client.request("/", "POST", body, Content_Type=MULTIPART).text == "2"
+            assert (tmp_path / "saved").read_bytes() == b"A" * size
+        assert spools() == 0
+
 
 class TestErrors:
     @pytest.mark.parametrize(

@@ -67,3 +67,20 @@ def test_japronto(example):
     assert process.get("/cat").text == "Just a kitty, meow"
     lost = process.get("/nowhere")
     assert (lost.status, lost.text) == (404, "Are you lost, pal?")
+
+
+@pytest.mark.parametrize("size", [5, 3_000_000])
+def test_uploads(example, size):
+    process = example("uploads")
+    picture = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    head = b'--b\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
+    body = head % (b"title", b"") + b"A cat\r\n" + head % (b"picture", b'; filename="../cat"') + picture + b"\r\n--b--"
+    multipart = "multipart/form-data; boundary=b"
+    added = process.client().request("/pictures", "POST", body, Content_Type=multipart)
+    assert (added.status, added.headers["location"]) == (201, "/pictures/1")
+    assert json.loads(added.body) == {"title": "A cat", "size": size}
+    client = process.client()
+    client.send("GET /pictures/1 HTTP/1.0\r\n\r\n")
+    assert client._file.read().partition(b"\r\n\r\n")[2] == picture
+    assert process.client().request("/pictures", "POST", b"--b--", Content_Type=multipart).status == 422
+    assert process.get("/pictures/2").text == "there is no picture 2"
