@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 60
 CLANG ?= $(shell for name in clang clang-19 clang-18 clang-16 clang-14; do command -v $$name && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help hello setup build test sanitize lint bench budget fuzz clean tools
+.PHONY: help hello setup build test sanitize lint bench pages budget fuzz clean tools
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,10 @@ bench: build ## measure the kernels, then the server
 	    echo "=== $$kernel"; $$kernel || exit 1; \
 	done
 	@$(VENV)/python benchmarks/http/run.py --output build/results.md
+
+pages: ## measure everything for docs/benchmarks; the machine should be quiet for a quarter of an hour
+	@tools/system_packages.sh
+	@python=$(PYTHON_OF_VENV); for part in kernels profile http; do $$python benchmarks/$$part/run.py || exit 1; done
 
 budget: tools ## count instructions a request on every CPython found, and write them into the budget
 	@$(VENV)/python tools/run_tests.py update-budget

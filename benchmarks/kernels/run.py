@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "http"))
 
 import page
 import servers
+from built import go_on_with_vivace
 
 HERE = Path(__file__).resolve().parent
 RIVALS = servers.BUILD / "rivals"
@@ -97,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=servers.ROOT / "docs" / "benchmarks" / "kernels.md")
     output = parser.parse_args().output
+    go_on_with_vivace(None)  # for its pip and meson
     program = build()
     printed = subprocess.run(["taskset", "-c", "0", program], capture_output=True, text=True, check=True).stdout
     machine = "\n".join(line for line in page.machine(Path(sys.executable)) if "Python" not in line)
