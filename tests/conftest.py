@@ -232,3 +232,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 def run(start: Callable[..., Process]) -> Callable[..., tuple[int, str, str]]:
     """`run("check", "hello:app")` runs a command of vivace to its end: status, stdout, stderr."""
     return lambda *arguments, **env: start("-m", "vivace", *arguments, **env).end()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Let what a test has logged pass to another process, lone surrogates too."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report

@@ -31,6 +31,8 @@ REPORTS = BUILD / "reports"
 
 CORE_LIMIT_S = 900
 PYTEST_LIMIT_S = 1200
+# Most tests wait for a server or a client most of the time.
+AT_ONCE = 2 * (os.cpu_count() or 1)
 BUDGET_LIMIT_S = 120
 
 # "debugoptimized" keeps assert() alive and the sanitizers' stack traces readable.
@@ -137,7 +139,8 @@ def run_pytest(name: str, python: Path, setup_args: Sequence[str] = (), env: Map
         return ONE_FAILED
     report = REPORTS / f"pytest-{name}.xml"
     report.unlink(missing_ok=True)
-    code = run([environment.python, "-m", "pytest", "-q", f"--junitxml={report}"], PYTEST_LIMIT_S, env)
+    options = ["-q", f"--junitxml={report}", "-n", str(AT_ONCE), "--dist", "worksteal"]
+    code = run([environment.python, "-m", "pytest", *options], PYTEST_LIMIT_S, env)
     return count_pytest(report, code)
 
 
