@@ -196,12 +196,15 @@ def _go_level() -> str:
 
 def _install_rust() -> Iterator[str]:
     cargo = shutil.which("cargo")
+    if cargo is None:
+        yield from (f"{name}: there is no cargo" for name in RUST.values())
+        return
+    command = [cargo, "build", "--locked", "--release", "--quiet"]
+    environment = {"CARGO_TARGET_DIR": str(PEERS / "rust"), "RUSTFLAGS": "-C target-cpu=native"}
+    if _try(command, SOURCES / "rust", **environment):
+        return
     for program, name in RUST.items():
-        if cargo is None:
-            yield f"{name}: there is no cargo"
-            continue
-        command = [cargo, "build", "--locked", "--release", "--quiet", "--package", f"peer-{program}"]
-        if not _try(command, SOURCES / "rust", CARGO_TARGET_DIR=str(PEERS / "rust"), RUSTFLAGS="-C target-cpu=native"):
+        if not _try([*command, "--package", f"peer-{program}"], SOURCES / "rust", **environment):
             yield f"{name}: it could not be built"
 
 
