@@ -263,6 +263,7 @@ class Settings:
     uds_mode: int | None
     backlog: int
     workers: int
+    workers_asked: bool  # for a number of them, be it one
     max_requests: int | None
     max_requests_jitter: int
     max_rss: int | None  # bytes
@@ -283,8 +284,14 @@ class Settings:
 
     @property
     def supervised(self) -> bool:
-        """Whether it takes a supervisor: there are several workers, or they come and go."""
-        return self.workers > 1 or self.reload or self.max_requests is not None or self.max_rss is not None
+        """Whether it takes a supervisor: somebody has asked for workers, there are several, or they come and go."""
+        return (
+            self.workers_asked
+            or self.workers > 1
+            or self.reload
+            or self.max_requests is not None
+            or self.max_rss is not None
+        )
 
 
 def checked(given: Values, who: str, known: Mapping[str, Setting] = ALL) -> dict[str, Any]:
@@ -322,6 +329,7 @@ def resolve(
         uds_mode=value["uds_mode"],
         backlog=value["backlog"],
         workers=value["workers"],
+        workers_asked=any("workers" in layer for layer in ranked),
         max_requests=value["max_requests"],
         max_requests_jitter=value["max_requests_jitter"],
         max_rss=value["max_rss"],

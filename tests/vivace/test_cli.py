@@ -303,7 +303,7 @@ class TestBinding:
                 popen.terminate()
                 popen.communicate(timeout=10)
 
-    @pytest.mark.parametrize("workers", ["1", "2"])
+    @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
     def test_sockets_that_systemd_has_opened(self, tmp_path, start, workers):
         """As systemd passes them: from descriptor 3 on, and told by variables that name the process."""
         with socket.create_server(("127.0.0.1", 0)) as first, socket.socket(socket.AF_UNIX) as second:
@@ -314,7 +314,7 @@ class TestBinding:
                 f"first, second = os.dup2({first.fileno()}, 100), os.dup2({second.fileno()}, 101)\n"
                 "os.dup2(first, 3)\nos.dup2(second, 4)\n"
                 "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='2')\n"
-                f"os.execv(sys.executable, [sys.executable, '-m', 'vivace', 'run', 'hello:app', '-w', '{workers}'])\n"
+                f"os.execv(sys.executable, [sys.executable, '-m', 'vivace', 'run', 'hello:app', *{workers}])\n"
             )
             popen = subprocess.Popen(
                 [sys.executable, "-c", begin],
@@ -333,18 +333,18 @@ class TestBinding:
                 popen.communicate(timeout=20)
             assert (tmp_path / "a.sock").exists()  # it is systemd's
 
-    @pytest.mark.parametrize("workers", ["1", "2"])
+    @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
     def test_port_0_gives_all_addresses_one_port(self, start, workers):
-        process = start("-m", "vivace", "run", "hello:app", "--host", "localhost", "--port", "0", "-w", workers)
+        process = start("-m", "vivace", "run", "hello:app", "--host", "localhost", "--port", "0", *workers)
         ports = set(re.findall(r":(\d+)[ ,]", process.ready()))
         assert len(ports) == 1
         assert {process.get("/").status for _ in range(4)} == {200}
         process.stop()
 
     @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
-    @pytest.mark.parametrize("workers", ["1", "2"])
+    @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
     def test_two_colons_serve_both_families(self, start, workers):
-        process = start("-m", "vivace", "run", "hello:app", "--host", "::", "--port", "0", "-w", workers)
+        process = start("-m", "vivace", "run", "hello:app", "--host", "::", "--port", "0", *workers)
         port = int(re.search(r"\[::\]:(\d+)", process.ready())[1])
         for host in ("127.0.0.1", "::1"):
             with socket.create_connection((host, port), 10) as client:
@@ -352,9 +352,9 @@ class TestBinding:
                 assert client.recv(4096).startswith(b"HTTP/1.1 200")
         process.stop()
 
-    @pytest.mark.parametrize("workers", ["1", "2"])
+    @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
     def test_uds_mode(self, start, tmp_path, workers):
-        process = start("-m", "vivace", "run", "hello:app", "--uds", "a.sock", "--uds-mode", "640", "-w", workers)
+        process = start("-m", "vivace", "run", "hello:app", "--uds", "a.sock", "--uds-mode", "640", *workers)
         process.ready()
         assert (tmp_path / "a.sock").stat().st_mode & 0o777 == 0o640
         assert over_unix(tmp_path / "a.sock").endswith(b"Hello world!")
@@ -454,7 +454,7 @@ def over_unix(path):
 class TestOptions:
     """Each fails when its option is ignored."""
 
-    @pytest.mark.parametrize("workers", ["1", "2"])
+    @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
     def test_backlog(self, start, tmp_path, workers):
         (tmp_path / "own.py").write_text(
             HELLO + "\nimport os, socket\n@app.get('/backlog')\ndef backlog():\n    found = []\n"
@@ -465,7 +465,7 @@ class TestOptions:
             "                    found.append(int.from_bytes(info[28:32], 'little'))\n"  # tcpi_sacked: the backlog
             "        except OSError:\n            pass\n    return found\n",
         )
-        process = start("-m", "vivace", "run", "own:app", "--port", "0", "--backlog", "7", "--workers", workers)
+        process = start("-m", "vivace", "run", "own:app", "--port", "0", "--backlog", "7", *workers)
         assert process.get("/backlog").text == "[7]"
         process.stop()
 

@@ -12,6 +12,7 @@ from load import Load
 
 from vivace.watching import Watch
 
+# os.write: a print() of several processes into one pipe is torn.
 APP = """
     import asyncio, os
     from vivace import Application
@@ -24,14 +25,14 @@ APP = """
         return str(os.getpid())
     @app.get("/slow")
     async def slow():
-        print("in", flush=True)
+        os.write(1, b"in\\n")
         await asyncio.sleep(60)
         return "slow"
     @app.get("/fail")
     def fail():
         raise KeyError("shown")
 """
-SOON = 10.0  # seconds that a busy machine may take
+SOON = 30.0  # seconds that a busy machine may take
 WATCHERS = ["watchfiles", "looking"]
 
 
@@ -138,7 +139,7 @@ def test_clients_that_hold_on_do_not_hold_it_up(shop, write):
     begin = time.monotonic()
     write("v1")
     serves(process, "v1")
-    assert time.monotonic() - begin < 5  # while the old worker has that long for the slow answer
+    assert time.monotonic() - begin < SOON  # while the old worker has that long for the slow answer
     assert kept.at_end()
     assert waiting.at_end()  # it is cut then
     until(lambda: len(workers(process)) == 2)

@@ -136,7 +136,9 @@ def test_the_environment_is_named_when_it_is_wrong():
     ("layers", "environ", "count"),
     [
         ([], {}, 1),
+        ([], {"WEB_CONCURRENCY": "1"}, 1),
         ([], {"WEB_CONCURRENCY": "3"}, 3),
+        ([{"workers": 1}], {"WEB_CONCURRENCY": "3"}, 1),
         ([], {"WEB_CONCURRENCY": "3", "VIVACE_WORKERS": "2"}, 2),
         ([{"workers": 4}], {"WEB_CONCURRENCY": "3", "VIVACE_WORKERS": "2"}, 4),
         ([{"workers": "auto"}], {}, cpus()),
@@ -145,7 +147,7 @@ def test_the_environment_is_named_when_it_is_wrong():
 def test_how_many_workers(layers, environ, count):
     got = settled(*layers, **environ)
     assert got.workers == count
-    assert got.supervised == (count > 1)
+    assert got.supervised == (bool(layers) or "VIVACE_WORKERS" in environ or count > 1)
 
 
 @pytest.mark.parametrize("given", [{"reload": True}, {"max_requests": 5}, {"max_rss": "1GiB"}])

@@ -174,7 +174,15 @@ vv_watch_accept(vv_listener *listener, int most)
 static void
 accept_some(vv_watch_set *set, vv_listener *listener)
 {
-    if (!vv_watch_accept(listener, accepts(listener))) {
+    int fine = vv_watch_accept(listener, accepts(listener));
+    if ((listener->state & VV_LISTENER_SHARED) != 0 && (listener->state & VV_LISTENER_ON) != 0) {
+        /* The kernel wakes whoever has waited longest; a set waits from the time that it was given the socket. So the
+         * next connection goes to the next process. */
+        vv_watch_listen_pause(set, listener);
+        vv_watch_listen_resume(set, listener);
+        fine = fine && (listener->state & VV_LISTENER_ON) != 0;
+    }
+    if (!fine) {
         vv_watch_listen_pause(set, listener);
         listener->on_exhausted(listener);
     }

@@ -19,6 +19,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -321,8 +322,9 @@ told(stage *s, const char *expected)
 
 /* ---- clients ---------------------------------------------------------------------------------------------------- */
 
+/* A client that is connected, and not accepted yet. */
 static inline client
-client_open_sized(stage *s, int receive_bytes)
+client_queue_sized(stage *s, int receive_bytes)
 {
     client c = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     struct sockaddr_in to = {.sin_family = AF_INET,
@@ -332,6 +334,21 @@ client_open_sized(stage *s, int receive_bytes)
     if (receive_bytes > 0)
         setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
     assert_true(connect(c.fd, (struct sockaddr *)&to, sizeof to) == 0 || errno == EINPROGRESS);
+    return c;
+}
+
+static inline client
+client_queue(stage *s)
+{
+    client c = client_queue_sized(s, 0);
+    assert_int_equal(poll(&(struct pollfd){.fd = c.fd, .events = POLLOUT}, 1, 5000), 1);
+    return c;
+}
+
+static inline client
+client_open_sized(stage *s, int receive_bytes)
+{
+    client c = client_queue_sized(s, receive_bytes);
     turns(s);
     return c;
 }

@@ -276,6 +276,138 @@ draining_closes_the_idle_and_finishes_the_others(void **state)
 }
 
 static void
+draining_may_keep_who_has_not_asked_yet(void **state)
+{
+    stage s;
+    stage_open(&s, NULL);
+    client fresh = client_open(&s), late = client_open(&s), used = client_open(&s), waiting = client_open(&s);
+    say(&s, &used, GET("/say/u"));
+    assert_hears(&s, &used, "200 u");
+    say(&s, &waiting, GET("/hold/h"));
+    vv_server_drain(s.server, VV_KEEP_FRESH);
+    turns(&s);
+    assert_hears(&s, &used, "end");
+    assert_open(&s, 3);
+    say(&s, &fresh, GET("/say/f"));
+    assert_hears(&s, &fresh, "200 f (close), end");
+    answer(&s, "h");
+    assert_hears(&s, &waiting, "200 h (close), end");
+    assert_open(&s, 1);
+    vv_server_drain(s.server, VV_KEEP_NONE);
+    assert_hears(&s, &late, "end");
+    assert_open(&s, 0);
+    client_close(&s, &fresh);
+    client_close(&s, &late);
+    client_close(&s, &used);
+    client_close(&s, &waiting);
+    stage_close(&s);
+}
+
+static void
+draining_may_keep_the_idle_for_one_more_answer(void **state)
+{
+    stage s;
+    stage_open(&s, NULL);
+    client used = client_open(&s), idle = client_open(&s);
+    say(&s, &used, GET("/say/1"));
+    say(&s, &idle, GET("/say/1"));
+    assert_hears(&s, &used, "200 1");
+    assert_hears(&s, &idle, "200 1");
+    vv_server_drain(s.server, VV_KEEP_IDLE);
+    turns(&s);
+    assert_open(&s, 2);
+    say(&s, &used, GET("/say/2"));
+    assert_hears(&s, &used, "200 2 (close), end");
+    vv_server_drain(s.server, VV_KEEP_FRESH);
+    assert_hears(&s, &idle, "end");
+    client_close(&s, &used);
+    client_close(&s, &idle);
+    stage_close(&s);
+}
+
+/* ---- sockets that several processes share: two servers stand for them ------------------------------------------- */
+
+static void
+share(stage *s, int fd)
+{
+    vv_server_stop_listening(s->server);
+    assert_int_equal(vv_server_listen(s->server, fd, 1), VV_OK);
+    turns(s);
+}
+
+static void
+each_takes_one_of_those_who_queue(void **state)
+{
+    stage a, b;
+    stage_open(&a, NULL);
+    stage_open(&b, NULL);
+    share(&a, a.listening);
+    share(&b, a.listening);
+    client c[4];
+    for (size_t i = 0; i < LENGTH_OF(c); i++)
+        c[i] = client_queue(&a);
+    WAIT_FOR(&a, vv_server_connections(a.server) == 1);
+    assert_int_equal(vv_server_connections(a.server), 1);
+    WAIT_FOR(&b, vv_server_connections(b.server) == 1);
+    assert_int_equal(vv_server_connections(b.server), 1);
+    WAIT_FOR(&b, vv_server_connections(b.server) == 3);
+    assert_int_equal(vv_server_connections(b.server), 3);
+    for (size_t i = 0; i < LENGTH_OF(c); i++)
+        client_close(&a, &c[i]);
+    stage_close(&b);
+    stage_close(&a);
+}
+
+static void
+who_stops_takes_all_who_queue(void **state)
+{
+    stage a, b;
+    stage_open(&a, NULL);
+    stage_open(&b, NULL);
+    share(&a, a.listening);
+    share(&b, a.listening);
+    client c[4];
+    for (size_t i = 0; i < LENGTH_OF(c); i++)
+        c[i] = client_queue(&a);
+    vv_server_stop_listening(a.server);
+    assert_int_equal(vv_server_connections(a.server), 4);
+    turns(&b);
+    assert_int_equal(vv_server_connections(b.server), 0);
+    client late = client_queue(&a);
+    WAIT_FOR(&b, vv_server_connections(b.server) == 1);
+    turns(&a);
+    assert_int_equal(vv_server_connections(a.server), 4);
+    say(&a, &c[3], GET("/say/c"));
+    assert_hears(&a, &c[3], "200 c");
+    for (size_t i = 0; i < LENGTH_OF(c); i++)
+        client_close(&a, &c[i]);
+    client_close(&b, &late);
+    stage_close(&b);
+    stage_close(&a);
+}
+
+static void
+a_shared_socket_waits_at_the_limit_and_goes_on(void **state)
+{
+    stage a;
+    vv_limits limits = vv_limits_default();
+    limits.limit_connections = 1;
+    stage_open(&a, &limits);
+    share(&a, a.listening);
+    client first = client_queue(&a), second = client_queue(&a);
+    WAIT_FOR(&a, vv_server_connections(a.server) == 1);
+    turns(&a);
+    assert_int_equal(vv_server_connections(a.server), 1);
+    say(&a, &first, GET("/say/1"));
+    assert_hears(&a, &first, "200 1");
+    client_close(&a, &first);
+    say(&a, &second, GET("/say/2"));
+    assert_hears(&a, &second, "200 2");
+    client_close(&a, &second);
+    stage_close(&a);
+}
+
+static void
 draining_waits_for_bytes_to_leave(void **state)
 {
     stage s;
@@ -360,6 +492,11 @@ main(void)
         cmocka_unit_test(answers_go_to_a_client_that_has_shut_its_side),
         cmocka_unit_test(a_half_closed_client_gets_what_was_gated),
         cmocka_unit_test(draining_closes_the_idle_and_finishes_the_others),
+        cmocka_unit_test(draining_may_keep_who_has_not_asked_yet),
+        cmocka_unit_test(draining_may_keep_the_idle_for_one_more_answer),
+        cmocka_unit_test(each_takes_one_of_those_who_queue),
+        cmocka_unit_test(who_stops_takes_all_who_queue),
+        cmocka_unit_test(a_shared_socket_waits_at_the_limit_and_goes_on),
         cmocka_unit_test(draining_waits_for_bytes_to_leave),
         cmocka_unit_test(aborting_counts_what_it_cut),
         cmocka_unit_test(many_clients_come_and_go_and_memory_stays),
