@@ -56,4 +56,5 @@ def echo(request: Any) -> bytes:
 
 if __name__ == "__main__":
     port, io, workers = sys.argv[1:]
-    app.run(port=int(port), io=io, workers=int(workers), limit_connections=100_000)
+    several = int(workers) if int(workers) > 1 else None  # one worker that is asked for has a supervisor beside it
+    app.run(port=int(port), io=io, workers=several, limit_connections=100_000)
