@@ -104,7 +104,7 @@ class Child:
     ready: asyncio.Event
     ended: asyncio.Future[Death]
     max_requests: int | None = None
-    killed: bool = False  # by us
+    dismissed: bool = False  # told by us to go
     left: bool = False  # it has served to the end, and told so
     _popen: subprocess.Popen[bytes] = field(repr=False, kw_only=True)
     _control: socket.socket = field(repr=False, kw_only=True)
@@ -175,6 +175,7 @@ class Child:
         """Ask it to end in good order."""
         if self.phase in (Phase.LEAVING, Phase.ENDED):
             return
+        self.dismissed = True
         starting, self.phase = self.phase is Phase.STARTING, Phase.LEAVING
         if starting:
             self.signal(signal.SIGTERM)  # it may be importing, and not listen yet
@@ -189,7 +190,7 @@ class Child:
 
     def kill(self) -> None:
         """End it now."""
-        self.killed = True
+        self.dismissed = True
         self.signal(signal.SIGKILL)
 
     def reap(self) -> None:

@@ -243,10 +243,8 @@ class _Supervisor:
 
     def _give_up(self, slot: _Slot, child: Child) -> None:
         """A worker that was started for a place will not take it. It may have accepted somebody already."""
-        if child.phase is Phase.SERVING:
+        if child.phase is not Phase.ENDED:
             self._send_off(child, _RELOADED)
-        else:
-            child.kill()
         if slot.successor is child:
             slot.successor = None
         if self._is_vacant(slot):
@@ -338,6 +336,8 @@ class _Supervisor:
                 child = self._succeed(slot)
                 await self._serving(child)
             except (OSError, _StartError) as error:
+                if isinstance(error, _StartError) and error.child.dismissed:
+                    return  # who has done that fills the place
                 slot.failures += 1
                 self._tell(error)
                 if self._watch is not None:

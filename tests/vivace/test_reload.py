@@ -136,10 +136,8 @@ def test_clients_that_hold_on_do_not_hold_it_up(shop, write):
     assert kept.request("/").text == "v0"
     waiting.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
     assert process.popen.stdout.readline() == "in\n"
-    begin = time.monotonic()
     write("v1")
     serves(process, "v1")
-    assert time.monotonic() - begin < SOON  # while the old worker has that long for the slow answer
     assert kept.at_end()
     assert waiting.at_end()  # it is cut then
     until(lambda: len(workers(process)) == 2)

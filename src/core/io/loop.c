@@ -130,12 +130,16 @@ vv_loop_listen_resume(vv_loop *loop, vv_listener *listener)
 }
 
 void
-vv_loop_accept(vv_loop *loop, vv_listener *listener)
+vv_loop_accept_last(vv_loop *loop, vv_listener *listener)
 {
-    if (!vv_watch_accept(listener, INT_MAX)) {
-        loop->backend->listen_pause(loop, listener);
+    if ((listener->state & VV_LISTENER_ON) == 0)
+        return; /* there is no room, or no descriptor: paused before, it took no wake-up either */
+    loop->backend->listen_pause(loop, listener);
+    listener->state |= VV_LISTENER_LAST;
+    int fine = vv_watch_accept(listener, INT_MAX);
+    listener->state &= ~(uint32_t)VV_LISTENER_LAST;
+    if (!fine)
         listener->on_exhausted(listener);
-    }
 }
 
 vv_status

@@ -104,8 +104,8 @@ void vv_loop_unlisten(vv_loop *loop, vv_listener *listener);
 void vv_loop_listen_pause(vv_loop *loop, vv_listener *listener);
 void vv_loop_listen_resume(vv_loop *loop, vv_listener *listener);
 
-/* Accepts what queues at this moment, without waiting to be told. */
-void vv_loop_accept(vv_loop *loop, vv_listener *listener);
+/* Pauses, and then accepts whoever queues at this moment: nobody else may have been told of them. */
+void vv_loop_accept_last(vv_loop *loop, vv_listener *listener);
 
 /* Somebody else's descriptors. `events` of 0 forgets. VV_OK, or VV_E_SYSTEM (errno tells: EBADF, EPERM ...). */
 VV_NODISCARD vv_status vv_loop_watch(vv_loop *loop, int fd, unsigned events);

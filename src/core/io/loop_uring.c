@@ -316,9 +316,12 @@ uring_listen_pause(vv_loop *loop, vv_listener *listener)
     uring_loop *self = of(loop);
     if ((listener->state & VV_LISTENER_SHARED) == 0) {
         vv_watch_listen_pause(&self->watched, listener);
-    } else if ((listener->state & VV_LISTENER_ON) != 0) {
+        return;
+    }
+    listener->state &= ~(uint32_t)VV_LISTENER_LAST;
+    if ((listener->state & VV_LISTENER_ON) != 0) {
         uint32_t index = door_index(listener);
-        cancel(self, door_tag(self, index));
+        take_back(self, door_tag(self, index)); /* at once: while it is armed it takes wake-ups from others */
         self->doors[index].generation++;
         listener->state &= ~(uint32_t)VV_LISTENER_ON;
     }

@@ -107,7 +107,7 @@ vv_watch_change(vv_watch_set *set, int fd, unsigned events)
 /* Of one readiness. Of a shared listener just one: whoever accepted all that queues would keep it from the other
  * processes for as long as those connections last. */
 static int
-accepts(const vv_listener *listener)
+accepts_at_once(const vv_listener *listener)
 {
     return (listener->state & VV_LISTENER_SHARED) != 0 ? 1 : VV_ACCEPTS;
 }
@@ -134,6 +134,7 @@ vv_watch_listen_resume(vv_watch_set *set, vv_listener *listener)
 void
 vv_watch_listen_pause(vv_watch_set *set, vv_listener *listener)
 {
+    listener->state &= ~(uint32_t)VV_LISTENER_LAST;
     if ((listener->state & VV_LISTENER_ON) != 0) {
         (void)!arm_listener(set, EPOLL_CTL_DEL, listener);
         listener->state &= ~(uint32_t)VV_LISTENER_ON;
@@ -153,7 +154,8 @@ int
 vv_watch_accept(vv_listener *listener, int most)
 {
     /* A callee may pause or stop the listener at any time. */
-    for (int i = 0; i < most && listener->fd >= 0 && (listener->state & VV_LISTENER_ON) != 0; i++) {
+    const uint32_t accepts = VV_LISTENER_ON | VV_LISTENER_LAST;
+    for (int i = 0; i < most && listener->fd >= 0 && (listener->state & accepts) != 0; i++) {
         struct sockaddr_storage from;
         socklen_t len = sizeof from;
         from.ss_family = AF_UNSPEC;
@@ -174,7 +176,7 @@ vv_watch_accept(vv_listener *listener, int most)
 static void
 accept_some(vv_watch_set *set, vv_listener *listener)
 {
-    int fine = vv_watch_accept(listener, accepts(listener));
+    int fine = vv_watch_accept(listener, accepts_at_once(listener));
     if ((listener->state & VV_LISTENER_SHARED) != 0 && (listener->state & VV_LISTENER_ON) != 0) {
         /* The kernel wakes whoever has waited longest; a set waits from the time that it was given the socket. So the
          * next connection goes to the next process. */

@@ -32,7 +32,12 @@ VV_NODISCARD vv_status vv_watch_change(vv_watch_set *set, int fd, unsigned event
 void vv_watch_outlived(vv_watch_set *set, int fd);
 
 /* The state of a listener. */
-enum { VV_LISTENER_ON = 1, VV_LISTENER_SHARED = 2, VV_LISTENER_FLAGS = 8 /* bits; those above are the back-end's */ };
+enum {
+    VV_LISTENER_ON = 1,
+    VV_LISTENER_SHARED = 2,
+    VV_LISTENER_LAST = 4,  /* off, but vv_loop_accept_last() is at it; a pause ends that too */
+    VV_LISTENER_FLAGS = 8, /* bits; those above are the back-end's */
+};
 
 enum { VV_ACCEPTS = 64 }; /* of one readiness */
 

@@ -96,10 +96,11 @@ unlisten_all(vv_server *server)
 void
 vv_server_stop_listening(vv_server *server)
 {
-    /* Of several who wait on a shared socket the kernel wakes one. If that was us, nobody else knows of who queues. */
+    /* Of several who wait on a shared socket the kernel wakes one. If that was us, nobody else knows of who queues. So
+     * they are accepted, after the kernel has let go of us: who comes later wakes another. */
     for (vv_acceptor *at = server->acceptor; at != NULL; at = at->next)
         if (at->shared && at->listener.fd >= 0)
-            vv_loop_accept(server->loop, &at->listener);
+            vv_loop_accept_last(server->loop, &at->listener);
     unlisten_all(server);
 }
 
