@@ -526,14 +526,16 @@ response_reply(response_object *self, vv_reply *reply)
     reply->media = self->media;
     reply->close = self->close;
     reply->fields = vv_span_of(NULL, 0);
-    reply->owner = self->body != NULL ? self->body : self->text;
     if (VV_LIKELY(self->text != NULL && self->body == NULL)) {
         if (text_span(self->text, &reply->body) < 0)
             return -1;
+        reply->owner = self->text;
     } else if (self->body != NULL) {
         reply->body = vv_span_of(PyBytes_AS_STRING(self->body), (size_t)PyBytes_GET_SIZE(self->body));
+        reply->owner = self->body;
     } else {
         reply->body = vv_span_of(NULL, 0);
+        reply->owner = NULL;
     }
     if (VV_UNLIKELY(self->media == VV_MEDIA_OTHER))
         reply->media_type = vv_span_of(PyBytes_AS_STRING(self->media_type), (size_t)PyBytes_GET_SIZE(self->media_type));

@@ -190,7 +190,9 @@ vv_conn_mark_dirty(vv_conn *conn)
 vv_buffer *
 vv_conn_next_out(vv_conn *conn)
 {
-    vv_buffer *out = vv_buffer_pool_tail(&conn->server->pool, &conn->out);
+    vv_buffer_pool *pool = &conn->server->pool;
+    vv_buffer *out =
+        conn->out == NULL ? (conn->out = vv_buffer_pool_take(pool)) : vv_buffer_pool_tail(pool, &conn->out);
     if (out == NULL)
         vv_conn_close(conn);
     return out;

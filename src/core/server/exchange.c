@@ -105,6 +105,7 @@ write_long(vv_conn *conn, vv_buffer *out, const vv_reply *reply, unsigned how)
         return VV_E_NO_MEMORY;
     server->app.keep(reply->owner);
     out->next = lent;
+    check_output(conn, vv_buffer_queue_len(conn->out));
     return VV_OK;
 }
 
@@ -128,7 +129,7 @@ render(vv_conn *conn, const vv_reply *reply, unsigned how)
         vv_conn_close(conn);
         return;
     }
-    check_output(conn, VV_LIKELY(conn->out->next == NULL) ? vv_buffer_len(out) : vv_buffer_queue_len(conn->out));
+    check_output(conn, vv_buffer_len(out)); /* whoever lends counts the whole queue */
 }
 
 /* Renders into a queue that waits its turn. */
