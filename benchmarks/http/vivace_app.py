@@ -46,7 +46,11 @@ def user(id: int) -> str:
 @app.get("/headers")
 def headers(request: Any) -> str:
     given = request.headers
-    return given["Host"] + given["Accept"] + given["User-Agent"] + given["Accept-Language"]
+    host = given["Host"]
+    accept = given["Accept"]
+    agent = given["User-Agent"]
+    language = given["Accept-Language"]
+    return language if host and accept and agent else "a field is missing"
 
 
 @app.post("/echo")
