@@ -5,7 +5,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 __all__ = ["Program", "this_program"]
 
@@ -50,6 +49,8 @@ def this_program(
 
     RuntimeError, in one line, where nobody could start it once more: a prompt, a script on standard input.
     """
+    from pathlib import Path  # noqa: PLC0415 - only who serves asks
+
     main = sys.modules.get("__main__")
     script = getattr(main, "__file__", None)
     if arguments is not None:

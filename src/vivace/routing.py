@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from vivace import settings
 from vivace._engine import Routes
 from vivace.signatures import Call, compile_call, describe
 from vivace.spelling import did_you_mean
@@ -101,8 +100,7 @@ class Router:
         if name is not None and self._chosen_names.get(name, pattern) != pattern:
             msg = f'"{pattern}" cannot be named "{name}": "{self._chosen_names[name]}" already is'
             raise ValueError(msg)
-        limit = settings.LIMITS["limit_body_bytes"]
-        most = None if limit_body_bytes is None else limit.read(limit_body_bytes, f'"{pattern}": limit_body_bytes')
+        most = None if limit_body_bytes is None else _body_limit(pattern, limit_body_bytes)
         called = self._in_thread(handler, pattern, call) if blocking else handler
         label = name or describe(handler).rpartition(".")[2]
         route = Route(pattern, handler, frozenset(allowed), label, placeholders, most)
@@ -162,3 +160,10 @@ def _methods(pattern: str, method: str | None, methods: Iterable[str] | None) ->
         msg = f'"{pattern}" was given an empty list of methods: name some, or leave methods out for any'
         raise ValueError(msg)
     return tuple(dict.fromkeys(name.upper() for name in names))
+
+
+def _body_limit(pattern: str, value: Any) -> int:
+    from vivace.settings import LIMITS  # noqa: PLC0415 - few routes have one of their own
+
+    limit: int = LIMITS["limit_body_bytes"].read(value, f'"{pattern}": limit_body_bytes')
+    return limit
