@@ -132,7 +132,14 @@ def count_pytest(report: Path, code: int) -> Count:
     return count if code in {0, no_tests_collected} or count.failed else count + ONE_FAILED
 
 
-def run_pytest(name: str, python: Path, setup_args: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Count:
+def run_pytest(
+    name: str,
+    python: Path,
+    setup_args: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    *,
+    slow: bool = False,
+) -> Count:
     """Install vivace for one CPython, in an environment of its own, and run pytest there."""
     environment = install(name, python, setup_args)
     if environment is None:
@@ -140,6 +147,7 @@ def run_pytest(name: str, python: Path, setup_args: Sequence[str] = (), env: Map
     report = REPORTS / f"pytest-{name}.xml"
     report.unlink(missing_ok=True)
     options = ["-q", f"--junitxml={report}", "-n", str(AT_ONCE), "--dist", "worksteal"]
+    options += [] if slow else ["-m", "not slow"]
     code = run([environment.python, "-m", "pytest", *options], PYTEST_LIMIT_S, env)
     return count_pytest(report, code)
 
@@ -226,8 +234,9 @@ def python_parts() -> Iterator[tuple[str, Callable[[], Count]]]:
     # by itself: io_uring and the widest registers where there are such.
     choices = itertools.chain([("epoll", "base"), ("auto", "avx2")], itertools.repeat(("auto", "auto")))
     for (version, path), (io, simd) in zip(pythons.items(), choices, strict=False):
-        title = f"pytest, CPython {version} ({path}), io {io}, simd {simd}"
-        yield title, partial(run_pytest, version, path, env=forced(io, simd))
+        slow = version in {next(iter(pythons)), next(reversed(pythons))}
+        title = f"pytest, CPython {version} ({path}), io {io}, simd {simd}{'' if slow else ', without the slow tests'}"
+        yield title, partial(run_pytest, version, path, env=forced(io, simd), slow=slow)
 
 
 def matrix_parts() -> Iterator[tuple[str, Callable[[], Count]]]:

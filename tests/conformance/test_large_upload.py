@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from wire import Wire, eventually, get
 
+pytestmark = pytest.mark.slow
+
 BYTES = int(os.environ.get("VIVACE_UPLOAD_BYTES", str(1 << 30)))
 SANITIZED = "asan" in os.environ.get("LD_PRELOAD", "")  # it keeps what was freed, for a while
 ABOVE_IDLE = 64 << 20 if not SANITIZED else 1 << 30  # that a server may need for it

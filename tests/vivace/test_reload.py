@@ -12,6 +12,8 @@ from load import Load
 
 from vivace.watching import Watch
 
+pytestmark = pytest.mark.slow
+
 # os.write: a print() of several processes into one pipe is torn.
 APP = """
     import asyncio, os

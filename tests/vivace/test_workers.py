@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from load import Load
 
+pytestmark = pytest.mark.slow
+
 # os.write: a print() of several processes into one pipe is torn.
 APP = """
     import asyncio, ctypes, os, sys, threading, time
