@@ -34,6 +34,7 @@ enum {
     BUFFER_BYTES = 8 * 1024,
     BUFFERS = 256, /* a power of two */
     BUFFER_GROUP = 0,
+    SEND_BYTES = 1 << 30, /* at most at once: a request's length has 32 bits, its result has 31 */
 };
 
 typedef enum operation { OP_NONE, OP_RECEIVE, OP_SEND, OP_WATCH, OP_ACCEPT } operation;
@@ -236,8 +237,9 @@ uring_send(vv_loop *loop, vv_stream *stream, vv_span bytes, size_t *sent)
     *sent = 0;
     if (at->sending)
         return VV_AGAIN;
+    size_t len = bytes.len < SEND_BYTES ? bytes.len : SEND_BYTES;
     struct io_uring_sqe *sqe = request(self);
-    io_uring_prep_send(sqe, stream->fd, bytes.at, bytes.len, MSG_NOSIGNAL);
+    io_uring_prep_send(sqe, stream->fd, bytes.at, len, MSG_NOSIGNAL);
     sqe->user_data = slot_tag(self, OP_SEND, stream->state);
     at->sending = 1;
     return VV_AGAIN;

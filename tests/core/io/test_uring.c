@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -146,6 +147,26 @@ a_drop_ends_a_send(void **state)
     vv_loop_close(loop);
 }
 
+/* A request to the ring says how much in 32 bits: 4 GiB would be nothing, and never end. */
+static void
+more_than_a_request_can_say_is_sent_in_parts(void **state)
+{
+    size_t much = (size_t)1 << 32, sent;
+    vv_loop *loop = open_ring();
+    uint8_t *bytes = mmap(NULL, much, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); /* no memory */
+    assert_ptr_not_equal(bytes, MAP_FAILED);
+    end e;
+    open_end(loop, &e);
+    assert_int_equal(vv_loop_send(loop, &e.stream, vv_span_of(bytes, much), &sent), VV_AGAIN);
+    turns(loop, 2);
+    assert_true(e.sent > 0);
+    assert_false(e.lost);
+    vv_loop_drop(loop, &e.stream);
+    close(e.far);
+    vv_loop_close(loop);
+    munmap(bytes, much);
+}
+
 /* Completions of a stream that was dropped reach neither it nor the stream that has its slot and number now. */
 static void
 a_late_completion_finds_nobody(void **state)
@@ -243,6 +264,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_bytes_than_buffers_all_arrive),
         cmocka_unit_test(a_drop_ends_a_send),
+        cmocka_unit_test(more_than_a_request_can_say_is_sent_in_parts),
         cmocka_unit_test(a_late_completion_finds_nobody),
         cmocka_unit_test(a_paused_stream_goes_on_where_it_was),
         cmocka_unit_test(where_rings_are_forbidden_epoll_takes_over),
