@@ -484,11 +484,15 @@ on_refused(void *self_, vv_conn *conn, vv_status why, int code)
     Py_XDECREF(result);
 }
 
-/* A str and a bytes never change: they can be sent from where they are. */
-static void
+/* A str and a bytes never change: they can be sent from where they are. Not those of a type of the application's own:
+ * what that does at their end (__del__, weak references) may not happen while answers are being sent. */
+static int
 keep(void *owner)
 {
+    if (!PyUnicode_CheckExact((PyObject *)owner) && !PyBytes_CheckExact((PyObject *)owner))
+        return 0;
     Py_INCREF((PyObject *)owner);
+    return 1;
 }
 
 static void

@@ -146,3 +146,28 @@ def test_the_body_is_let_go_of_when_it_has_left_or_the_client_has(serve):
             wire.reset()
         eventually(lambda: sys.getrefcount(body) == before)
     gc.collect()
+
+
+@pytest.mark.parametrize("own", [str, bytes])
+def test_a_body_that_does_something_at_its_end_does_it_at_once(serve, own):
+    app = Application(limit_output_bytes=10_000_000)  # both are served before anything is sent
+    ends = []
+
+    class Body(own):
+        def __del__(self):
+            ends.append(own)
+
+    @app.get("/body")
+    async def body(request):
+        return Body("b" * 3_000_000) if own is str else Body(b"b" * 3_000_000)
+
+    @app.get("/ends")
+    def count(request):
+        return str(len(ends))
+
+    served = serve(app)
+    with Wire(served.port, receive_bytes=4096) as wire:
+        # In the midst of sending it could end the connection that is being sent to.
+        wire.send(get("/body") + get("/ends"))
+        assert wire.answer().body == b"b" * 3_000_000
+        assert wire.answer().text == "1"

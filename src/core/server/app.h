@@ -36,9 +36,9 @@ typedef struct vv_app {
     /* The engine refused a request by itself and answers with `code` (0: no answer). For the log. */
     void (*on_refused)(void *self, vv_conn *conn, vv_status why, int code);
 
-    /* A long body is not copied: its owner (vv_reply.owner) is kept until the bytes have left. Both NULL: it is copied.
-     */
-    void (*keep)(void *owner);
+    /* A long body is not copied where its owner (vv_reply.owner) can be kept until the bytes have left: keep() tells, 1
+     * or 0. release() calls nothing of the engine: it comes from the midst of sending. Both NULL: all is copied. */
+    int (*keep)(void *owner);
     void (*release)(void *owner);
 
     /* How long a body this route takes, in bytes; 0: limit_body_bytes. NULL: that goes for every route. Asked once the

@@ -89,24 +89,34 @@ is_long(const vv_conn *conn, const vv_reply *reply)
     return VV_UNLIKELY(reply->body.len >= VV_LEND_BYTES) && reply->owner != NULL && conn->server->app.keep != NULL;
 }
 
-/* Head and first bytes go to `out`, the rest of the body stays where it is, in a buffer behind `out`. */
+/* Head and first bytes go to `out`, the rest of the body stays where it is, in a buffer behind `out`. Its owner has
+ * been kept. */
+static vv_status
+write_lent(vv_conn *conn, vv_buffer *out, const vv_reply *reply, unsigned how)
+{
+    vv_server *server = conn->server;
+    vv_span front = vv_span_of(reply->body.at, VV_LEND_FRONT_BYTES);
+    vv_span rest = vv_span_of(reply->body.at + front.len, reply->body.len - front.len);
+    vv_buffer *lent = NULL;
+    vv_status status = vv_writer_write(&server->writer, out, reply, how | VV_WRITE_HEAD_ONLY);
+    if (status == VV_OK && vv_buffer_append(out, front) == VV_OK)
+        lent = vv_buffer_borrow(rest, server->app.release, reply->owner);
+    if (lent == NULL) {
+        server->app.release(reply->owner);
+        return VV_E_NO_MEMORY;
+    }
+    out->next = lent;
+    check_output(conn, vv_buffer_queue_len(conn->out));
+    return VV_OK;
+}
+
 static VV_NOINLINE vv_status
 write_long(vv_conn *conn, vv_buffer *out, const vv_reply *reply, unsigned how)
 {
     vv_server *server = conn->server;
-    vv_status status = vv_writer_write(&server->writer, out, reply, how | VV_WRITE_HEAD_ONLY);
-    if (status != VV_OK || vv_writer_body_len(reply, how) == 0)
-        return status;
-    vv_span front = vv_span_of(reply->body.at, VV_LEND_FRONT_BYTES);
-    vv_span rest = vv_span_of(reply->body.at + front.len, reply->body.len - front.len);
-    vv_buffer *lent =
-        vv_buffer_append(out, front) == VV_OK ? vv_buffer_borrow(rest, server->app.release, reply->owner) : NULL;
-    if (lent == NULL)
-        return VV_E_NO_MEMORY;
-    server->app.keep(reply->owner);
-    out->next = lent;
-    check_output(conn, vv_buffer_queue_len(conn->out));
-    return VV_OK;
+    if (vv_writer_body_len(reply, how) > 0 && server->app.keep(reply->owner))
+        return write_lent(conn, out, reply, how);
+    return vv_writer_write(&server->writer, out, reply, how);
 }
 
 /* Appends the answer to a queue of which `out` is the last. After a failure the connection is to be closed. */
