@@ -297,7 +297,12 @@ collect(module_state *state, PyObject *const *args, Py_ssize_t nargs, PyObject *
         PyObject *name = PyTuple_GET_ITEM(kwnames, i); /* borrowed */
         int at = parameter_of(state, name);
         if (at < 0 || values[at] != NULL) {
-            PyErr_Format(PyExc_TypeError, at < 0 ? "Response() has no parameter %R" : "Response() got %R twice", name);
+            PyErr_Format(
+                PyExc_TypeError,
+                at < 0 ? "Response() has no parameter %R: it takes text, code (or status), body, json, mime_type, "
+                         "encoding, headers and cookies"
+                       : "Response() got %R twice",
+                name);
             return -1;
         }
         values[at] = args[nargs + i];

@@ -19,6 +19,7 @@ from vivace.loop import EngineLoop, new_event_loop
 from vivace.program import this_program
 from vivace.routing import Handler, Route, RouteOptions, Router
 from vivace.signatures import describe
+from vivace.spelling import did_you_mean
 
 __all__ = ["Application"]
 
@@ -109,8 +110,14 @@ class Application:
                 return {"id": id, "method": request.method}
         """
         if callable(path):
-            msg = f'route takes a path first: write `@app.route("/...")` above {getattr(path, "__name__", path)}'
+            how, name = next(iter(methods), "route").lower(), getattr(path, "__name__", path)
+            msg = f'a route takes its path first: write `@app.{how}("/...")` above {name}'
             raise TypeError(msg)
+        for option in options:
+            if option not in RouteOptions.__annotations__:
+                near = did_you_mean(option, RouteOptions.__annotations__)
+                msg = f'"{path}": a route has no option {option!r}{near}'
+                raise TypeError(msg)
 
         def register(handler: HandlerT) -> HandlerT:
             self.router.add_route(path, handler, methods=methods, **options)
@@ -177,6 +184,7 @@ class Application:
             async def no_such_key(request, exception):
                 return request.Response(json={"missing": exception.args[0]}, code=404)
         """
+        ErrorHandlers.check(kind)
 
         def register(handler: ErrorHandlerT) -> ErrorHandlerT:
             self._failures.add(kind, handler)

@@ -30,6 +30,10 @@ _ALIASES = {
     "--graceful-timeout": "--timeout-graceful",
     "--keep-alive": "--timeout-keep-alive",
     "--worker-num": "--workers",
+    "--access-logfile": "--access-log-file",
+    "--limit-max-requests": "--max-requests",
+    "--limit-max-requests-jitter": "--max-requests-jitter",
+    "--limit-request-fields": "--limit-header-fields",
 }
 """Other servers' names of options, so that an old command line works; not in the help."""
 
@@ -43,6 +47,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     try:
         status = vivace.main(arguments, prog_name="vivace", standalone_mode=False, obj=arguments)
+    except click.MissingParameter as error:
+        command = error.ctx.info_name if error.ctx is not None else None
+        what = f"{command} takes an application: module:attribute, or a file, as in `vivace {command} hello:app`"
+        status = complain(what, ExitStatus.USAGE)
     except click.ClickException as error:
         status = complain(" ".join(error.format_message().split()), ExitStatus.USAGE)
     except LoadError as error:
@@ -95,7 +103,7 @@ class _Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {group: [] for group in (*_GROUPS, "Others")}
         for param in self.get_params(ctx):
-            if (record := param.get_help_record(ctx)) is not None:
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx)) is not None:
                 groups[_group_of(param.name or "")].append(record)
         for group, records in groups.items():
             if records:
@@ -146,7 +154,7 @@ _ENVIRON = "vivace.environ"
 
 
 def _read_env_file(context: click.Context, _: click.Parameter, paths: tuple[str, ...]) -> None:
-    if not paths:
+    if not (paths := paths or tuple(path for path in os.environ.get("VIVACE_ENV_FILE", "").split(",") if path)):
         return
     try:
         from dotenv import dotenv_values  # noqa: PLC0415 - optional
@@ -239,10 +247,12 @@ def _serve(
 
 @vivace.command(cls=_Command)
 @_application
-def check(app: str, app_dir: str, *, factory: bool) -> None:
-    """Import APP and check its settings, without serving."""
+@_env_file
+@_settings
+def check(app: str, app_dir: str, *, factory: bool, **given: Any) -> None:
+    """Import APP and check its settings, and those given as to `vivace run`, without serving."""
     application = load(app, factory=factory, directory=app_dir)
-    _resolved(application, {})
+    _resolved(application, _chosen(given))
     count = len(application.router)
     click.echo(f"{app}: fine, {count} route{'' if count == 1 else 's'}")
 
@@ -283,7 +293,8 @@ def _resolved(
     """Settle every setting; without an application as far as they can be without it."""
     layers = [chosen] if application is None else [chosen, application.run_arguments]
     try:
-        return settings.resolve(layers, {} if application is None else application.settings, defaults=defaults)
+        own = {} if application is None else application.settings
+        return settings.resolve(layers, own, defaults=defaults, partly=application is None)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

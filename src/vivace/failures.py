@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import re
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -30,14 +31,28 @@ class ErrorHandlers:
         self._handlers: dict[type[BaseException] | None, ErrorHandler] = {}
 
     def add(self, kind: Any, handler: Any) -> None:
-        """Add one; of two for the same class the first stays. TypeError for what is no exception class."""
-        if kind is not None and not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            msg = f"an error handler is for an exception class, or None for all, not {kind!r}"
-            raise TypeError(msg)
+        """Add one; of two for the same class the first stays. TypeError for no exception class, or no handler."""
+        self.check(kind)
         if not callable(handler):
             msg = f"the error handler of {kind.__name__ if kind else None} is {handler!r}, which cannot be called"
             raise TypeError(msg)
+        try:
+            inspect.signature(handler).bind(None, None)
+        except ValueError:
+            pass  # something that does not tell its parameters
+        except TypeError:
+            who = f'error handler "{describe(handler)}" of {kind.__name__ if kind else None}'
+            msg = f"{who} is called with the request and the exception: let it take these two"
+            raise TypeError(msg) from None
         self._handlers.setdefault(kind, handler)
+
+    @staticmethod
+    def check(kind: Any) -> None:
+        """TypeError for what is no exception class, nor None."""
+        if kind is not None and not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            what = f"not {kind!r}" if not callable(kind) else f"and stands in parentheses above {describe(kind)}"
+            msg = f"an error handler is for an exception class, or None for all, {what}"
+            raise TypeError(msg)
 
     def find(self, kind: type[BaseException]) -> ErrorHandler | None:
         """Find the handler for exceptions of this class: of the nearest class in its MRO, else the one for None."""
@@ -48,9 +63,8 @@ class ErrorHandlers:
 
     def answer(self, request: Request, exception: BaseException, *, debug: bool) -> Any:
         """Give the answer: anything that a handler may return, or an awaitable of it."""
-        if isinstance(exception, AttributeError) and exception.obj is request:
-            near = did_you_mean(exception.name or "", (name for name in dir(request) if not name.startswith("_")))
-            exception.args = (f"a request has no attribute {exception.name!r}{near}",)
+        if isinstance(exception, AttributeError) and (name := _wrong_guess(request, exception)):
+            exception.args = (_no_attribute(request, name),)
         handler = self.find(type(exception))
         if handler is None:
             return plain_answer(request, exception, debug=debug)
@@ -82,8 +96,13 @@ def plain_answer(request: Request, exception: BaseException, *, debug: bool) -> 
 
 def log_failure(request: Request, exception: BaseException, when: str = "") -> None:
     """Tell what happened to a request: `GET /items failed: KeyError: 'price'`, with the traceback."""
-    failed = f"failed {when}" if when else "failed"
-    _log.error("%s %s %s: %s", request.method, request.raw_path, failed, _line(exception), exc_info=exception)
+    failed, line = f"failed {when}" if when else "failed", _line(exception)
+    trace: BaseException | None = exception
+    if exception.__traceback__ is None and exception.__context__ is None:  # no frame was there: the line says it all
+        trace = None
+        if not when and request.route is not None and "handler" not in line:
+            failed += f" in what the handler {describe(request.route.handler)} returned"
+    _log.error("%s %s %s: %s", request.method, request.raw_path, failed, line, exc_info=trace)
 
 
 async def _awaited(
@@ -113,6 +132,38 @@ def _checked(answer: Any, handler: ErrorHandler, request: Request, *, debug: boo
         "return a Response, str, bytes, dict, list, dataclass or Struct"
     )
     return plain_answer(request, TypeError(msg), debug=debug)
+
+
+_ELSEWHERE = {
+    "args": "query",
+    "client": "remote_addr",
+    "content": "body",
+    "content_type": "mime_type",
+    "data": "body",
+    "GET": "query",
+    "params": "query",
+    "path_params": "match_dict",
+    "POST": "form",
+    "query_params": "query",
+    "url": "path",
+    "view_args": "match_dict",
+}
+"""What other frameworks call our attributes of a request."""
+
+
+def _wrong_guess(request: Request, error: AttributeError) -> str | None:
+    """Give the name of the attribute that requests do not have, if that is what is wrong."""
+    if error.obj is request:
+        return error.name
+    # Before CPython 3.13 the error of an assignment does not tell the object.
+    set_in_vain = re.fullmatch(r"'vivace\._engine\.Request' object has no attribute '(\w+)'", str(error))
+    return set_in_vain[1] if set_in_vain else None
+
+
+def _no_attribute(request: Request, name: str) -> str:
+    ours = _ELSEWHERE.get(name)
+    near = f': did you mean "{ours}"?' if ours else did_you_mean(name, (n for n in dir(request) if n[0] != "_"))
+    return f"a request has no attribute {name!r}" + (near or "; what is your own goes into request.state")
 
 
 def _line(exception: BaseException) -> str:

@@ -44,11 +44,14 @@ def load(target: str, *, factory: bool = False, directory: str = ".") -> Applica
 
         app = load("shop.web:app")
     """
+    if not Path(directory).is_dir():
+        msg = f'no folder "{directory}", where the application should be'
+        raise LoadError(msg)
     sys.path.insert(0, str(Path(directory).resolve()))
     name, colon, attribute = target.partition(":")
     if attribute.endswith("()"):
         factory, attribute = True, attribute[:-2]
-    if not name or (colon and not attribute):
+    if not name.strip(".") or (colon and not attribute):
         msg = f'"{target}" names no application: write module:attribute, or a file'
         raise LoadError(msg)
     found: Any
@@ -156,8 +159,11 @@ def _only_application(module: ModuleType, target: str) -> Application:
             return applications[name]
     if len({id(application) for application in applications.values()}) == 1:
         return next(iter(applications.values()))
-    which = f"several ({', '.join(applications)})" if applications else "none"
-    msg = f'"{target}" is a module with {which} for an Application: name it, as in {target}:app'
+    if applications:
+        names, first = ", ".join(applications), next(iter(applications))
+        msg = f'"{target}" has several Applications ({names}): name one, as in {target}:{first}'
+        raise LoadError(msg)
+    msg = f'"{target}" has no Application: write `app = Application()` there, or name a factory, as in {target}:make()'
     raise LoadError(msg)
 
 

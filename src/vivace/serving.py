@@ -18,7 +18,7 @@ from vivace import _engine, blackbox, logs, notify
 from vivace.access import AccessLog
 from vivace.lifespan import ShutdownError
 from vivace.loop import EngineLoop, new_event_loop, uvloop_factory
-from vivace.settings import LIMITS, Settings
+from vivace.settings import LIMITS, Settings, strangers
 from vivace.sockets import Listener, open_listeners
 from vivace.threads import DEFAULT as DEFAULT_THREADS
 from vivace.threads import Threads
@@ -140,6 +140,8 @@ def serve(app: "Application", settings: Settings) -> ExitStatus:
     signal is caught.
     """
     logs.install(settings.log_level, form=settings.log_format)
+    for line in strangers():
+        _log.warning(line)
     app.debug = settings.debug
     try:
         if settings.access_log is not None:

@@ -7,8 +7,9 @@ hints (`LISTEN_FDS`, `PORT`, `WEB_CONCURRENCY`), the default.
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vivace import cgroup, sockets, threads
@@ -17,7 +18,7 @@ from vivace.access import AccessLog
 from vivace.logs import FORMATS, LEVELS
 from vivace.spelling import did_you_mean
 
-__all__ = ["ALL", "LIMITS", "SERVING", "Setting", "Settings", "checked", "resolve"]
+__all__ = ["ALL", "LIMITS", "SERVING", "Setting", "Settings", "checked", "resolve", "strangers"]
 
 Values = Mapping[str, Any]
 
@@ -109,7 +110,7 @@ def _count(highest: int) -> Callable[[Any], int]:
 
 
 def _seconds(lowest: float) -> Callable[[Any], float]:
-    wanted = f"a time from {lowest:g} s to {_LONGEST:g} s, such as 2.5, 500ms or 1m"
+    wanted = f"a time from {lowest:g} s to {_LONGEST:.0f} s, such as 2.5, 500ms or 1m"
 
     def parse(value: Any) -> float:
         if isinstance(value, str):
@@ -254,6 +255,19 @@ SERVING = _by_name(
 ALL = {**SERVING, **LIMITS}
 """Every setting, by name."""
 
+_OTHER_VARIABLES = ("VIVACE_APP_DIR", "VIVACE_ENV_FILE", "VIVACE_FACTORY", "VIVACE_SIMD")
+
+_NEEDS = {
+    "access_log_format": "access_log",
+    "access_log_file": "access_log",
+    "reload_dir": "reload",
+    "reload_include": "reload",
+    "reload_exclude": "reload",
+    "reload_delay": "reload",
+    "max_requests_jitter": "max_requests",
+}
+"""Settings that do nothing without another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -307,7 +321,12 @@ def checked(given: Values, who: str, known: Mapping[str, Setting] = ALL) -> dict
 
 
 def resolve(
-    layers: Iterable[Values], own: Values, environ: Mapping[str, str] = os.environ, defaults: Values | None = None
+    layers: Sequence[Values],
+    own: Values,
+    environ: Mapping[str, str] = os.environ,
+    defaults: Values | None = None,
+    *,
+    partly: bool = False,
 ) -> Settings:
     """Settles every setting.
 
@@ -315,15 +334,21 @@ def resolve(
     own       what `Application(...)` was given
     environ   the environment
     defaults  in place of the usual ones
+    partly    there is no application yet, which may say more
 
-    ValueError for what contradicts itself or is malformed in the environment; one line each.
+    ValueError for what contradicts itself, does nothing or is malformed in the environment; one line each.
     """
     ranked = [*layers, _from_environment(environ), own]
     last = {**_hints(environ), **(defaults or {})}
+    if not partly:
+        _refuse_idle(layers, [*ranked, last])
     value = {
         name: next((layer[name] for layer in [*ranked, last] if name in layer), setting.default)
         for name, setting in ALL.items()
     }
+    if value["reload"] and (lost := [folder for folder in value["reload_dir"] if not Path(folder).is_dir()]):
+        msg = f'reload_dir "{lost[0]}" is no folder: give one that is there'
+        raise ValueError(msg)
     return Settings(
         places=_where(ranked, environ),
         uds_mode=value["uds_mode"],
@@ -348,6 +373,25 @@ def resolve(
         timeout_graceful=value["timeout_graceful"],
         limits={name: value[name] for name in LIMITS if name != "timeout_graceful"},
     )
+
+
+def strangers(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Give a line for every variable that looks like one of ours and is none: what it should limit is not limited."""
+    known = {*_OTHER_VARIABLES, *(setting.variable for setting in ALL.values())}
+    return [
+        f"{name} is no setting and does nothing{did_you_mean(name, known)}"
+        for name in sorted(environ)
+        if name.startswith("VIVACE_") and name not in known
+    ]
+
+
+def _refuse_idle(layers: Sequence[Values], ranked: Sequence[Values]) -> None:
+    """What somebody writes down, and would do nothing, is a mistake. Variables may be there for other occasions."""
+    said = {name for layer in ranked for name in layer}
+    for name, needed in _NEEDS.items():
+        if needed not in said and any(name in layer for layer in layers):
+            msg = f"{name} does nothing without {needed}: give that too, or leave it out"
+            raise ValueError(msg)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     """
     import difflib  # noqa: PLC0415 - only who has erred waits for it
 
-    near = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, list(words), n=1, cutoff=0.7)
     return f': did you mean "{near[0]}"?' if near else ""
 
 

@@ -23,7 +23,7 @@ from vivace import _engine, logs, notify
 from vivace.child import Child, Death, Phase
 from vivace.program import Program
 from vivace.serving import ExitStatus, Leave, announce, complain
-from vivace.settings import Settings
+from vivace.settings import Settings, strangers
 from vivace.sockets import Listener, open_listeners
 from vivace.watching import Watch
 
@@ -54,6 +54,8 @@ def supervise(program: Program, settings: Settings) -> ExitStatus:
         msg = "several workers, and reload, need the main thread"
         raise RuntimeError(msg)
     logs.install(settings.log_level, form=settings.log_format)
+    for line in strangers(program.environ):
+        _log.warning(line)
     _engine.set_process_title(f"vivace: master [{program.label}]", "vivace master")
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(_supervise(program, settings))

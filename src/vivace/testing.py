@@ -1,6 +1,6 @@
 """Tests of an application, by the engine that serves it in production: real sockets, real limits, real disconnects.
 
-Needs httpx2: `pip install "vivace[testing]"`.
+Needs httpx2: `pip install httpx2`.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as missing:
     if missing.name != "httpx2":
         raise
-    msg = 'vivace.testing needs httpx2: `pip install "vivace[testing]"`'
+    msg = "vivace.testing needs httpx2: `pip install httpx2`"
     raise ModuleNotFoundError(msg, name="httpx2") from None
 
 from vivace import failures

@@ -398,5 +398,7 @@ class TestAttributes:
 
         client = serve(app).client()
         assert client.request("/header").text == "a request has no attribute 'header': did you mean \"headers\"?"
-        assert client.request("/qqqqq").text == "a request has no attribute 'qqqqq'"
+        assert client.request("/qqqqq").text == (
+            "a request has no attribute 'qqqqq'; what is your own goes into request.state"
+        )
         assert "_private" in client.request("/_private").text

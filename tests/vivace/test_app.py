@@ -155,6 +155,34 @@ class TestErrors:
         assert not app._wants_unrouted
         assert serve(app).get("/nowhere").status == 404
 
+    def test_an_error_handler_takes_two(self, app):
+        with pytest.raises(TypeError, match='error handler "one" of KeyError is called with the request and the exc'):
+
+            @app.exception_handler(KeyError)
+            def one(request):
+                return ""
+
+    def test_a_decorator_without_its_exception_is_told(self, app):
+        with pytest.raises(
+            TypeError, match="an exception class, or None for all, and stands in parentheses above lost"
+        ):
+
+            @app.exception_handler
+            def lost(request, exception):
+                return ""
+
+    def test_what_no_answer_can_hold_names_the_handler_in_one_line(self, app, serve, errors):
+        @app.get("/")
+        def thing():
+            return {"it": object()}
+
+        assert serve(app).get("/").status == 500
+        [record] = errors()
+        line = (
+            "GET / failed in what the handler thing returned: TypeError: Encoding objects of type object is unsupported"
+        )
+        assert (record.getMessage(), record.exc_info) == (line, None)
+
     def test_a_failing_error_handler_is_a_500_that_is_logged(self, app, serve, errors):
         @app.exception_handler(KeyError)
         def worse(request, error):

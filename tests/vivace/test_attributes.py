@@ -93,6 +93,23 @@ class TestRequest:
         assert serve(app).get("/").status == 500
         assert "a request has no attribute 'query_strin': did you mean \"query_string\"?" in caplog.text
 
+    def test_other_frameworks_names_are_known(self, app, serve, caplog):
+        @app.get("/")
+        def hello(request):
+            return request.args
+
+        assert serve(app).get("/").status == 500
+        assert "a request has no attribute 'args': did you mean \"query\"?" in caplog.text
+
+    def test_whoever_sets_an_attribute_is_told_where_it_goes(self, app, serve, caplog):
+        @app.get("/")
+        def hello(request):
+            request.user = "Ada"
+
+        assert serve(app).get("/").status == 500
+        line = "AttributeError: a request has no attribute 'user'; what is your own goes into request.state"
+        assert line in caplog.text
+
     @pytest.mark.parametrize("name", ["method", "json", "state", "anything"])
     def test_attributes_are_not_set(self, app, serve, name):
         @app.get("/")

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from vivace import __version__
+from vivace.settings import ALL
 
 HELLO = """
 from vivace import Application
@@ -133,7 +134,8 @@ def test_factory_and_app_dir(run, tmp_path):
         ("hello:make", '"hello:make" is no Application but a function; call it with --factory, or write it with ()'),
         ("hello:__name__", '"hello:__name__" is no Application but a str'),
         ("hello:__name__()", "cannot be called: it is a str"),
-        ("shop", '"shop" is a module with none for an Application: name it, as in shop:app'),
+        ("shop", '"shop" has no Application: write `app = Application()` there, or name a factory, as in shop:make()'),
+        (".", '"." names no application: write module:attribute'),
         (":app", "names no application: write module:attribute"),
         ("hello:", "names no application: write module:attribute"),
     ],
@@ -144,6 +146,17 @@ def test_an_application_that_is_not_there_is_one_line_and_4(run, app, line):
     assert err.startswith("vivace: ")
     assert line in err
     assert err.count("\n") == 1
+
+
+def test_of_several_applications_one_must_be_named(run, module):
+    module("several", "from vivace import Application\none, two = Application(), Application()\n")
+    line = 'vivace: "several" has several Applications (one, two): name one, as in several:one\n'
+    assert run("run", "several") == (4, "", line)
+
+
+def test_a_folder_that_is_not_there_is_told(run):
+    line = 'vivace: no folder "nowhere", where the application should be\n'
+    assert run("run", "hello:app", "--app-dir", "nowhere") == (4, "", line)
 
 
 @pytest.mark.parametrize("app", ["broken:app", "broken.py", "broken.app"])
@@ -193,7 +206,14 @@ def test_a_wrong_route_shows_where_and_what_to_do(run, module):
     ("arguments", "line"),
     [
         (("rnu",), "No such command 'rnu'"),
-        (("run",), "Missing argument 'APP'"),
+        (("run",), "run takes an application: module:attribute, or a file, as in `vivace run hello:app`"),
+        (("check", "hello:app", "--limit-pipeline", "0"), "--limit-pipeline takes a whole number"),
+        (("check", "hello:app", "--uds", "x", "--port", "1"), "uds and port both say where to listen"),
+        (("run", "hello:app", "--access-log-file", "x"), "access_log_file does nothing without access_log"),
+        (("run", "hello:app", "--access-log-format", "json"), "access_log_format does nothing without access_log"),
+        (("run", "hello:app", "--max-requests-jitter", "3"), "max_requests_jitter does nothing without max_requests"),
+        (("run", "hello:app", "--reload-dir", "x"), "reload_dir does nothing without reload: give that too"),
+        (("run", "hello:app", "--reload", "--reload-dir", "x"), 'reload_dir "x" is no folder'),
         (("run", "hello:app", "--prot", "1"), "--port"),
         (("run", "hello:app", "--port", "web"), "--port takes a port, 0 to 65535, not 'web'"),
         (("run", "hello:app", "--bind", "web"), "--bind takes addresses"),
@@ -218,6 +238,14 @@ def test_a_wrong_variable_is_one_line_and_2(run):
     expected = "vivace: VIVACE_PORT takes a port, 0 to 65535, not 'web'\n"
     assert run("run", "hello:app", VIVACE_PORT="web") == (2, "", expected)
     assert run("check", "hello:app", VIVACE_PORT="web") == (2, "", expected)
+
+
+@pytest.mark.parametrize("workers", ["1", ""])
+def test_a_variable_that_is_none_of_ours_is_told(start, workers):
+    process = start("-m", "vivace", "run", "hello:app", "--port", "0", VIVACE_LIMIT_BODY="1KiB", VIVACE_WORKERS=workers)
+    process.ready()
+    line = 'VIVACE_LIMIT_BODY is no setting and does nothing: did you mean "VIVACE_LIMIT_BODY_BYTES"?'
+    assert process.stop()[2].count(line) == 1
 
 
 def test_no_command_shows_the_help(run):
@@ -383,6 +411,12 @@ class TestEnvFile:
             assert client.recv(4096).endswith(b"Hi you")
         process.stop()
 
+    def test_a_variable_may_name_it(self, start, tmp_path):
+        (tmp_path / "a b").write_text("VIVACE_HOST=127.0.0.2\n")
+        process = start("-m", "vivace", "run", "hello:app", "--port", "0", VIVACE_ENV_FILE="a b")
+        assert "serving http://127.0.0.2:" in process.ready()
+        process.stop()
+
     def test_what_is_set_already_stays(self, start, tmp_path):
         (tmp_path / ".env").write_text("VIVACE_HOST=127.0.0.2\nVIVACE_PORT=1\n")
         process = start(
@@ -541,6 +575,26 @@ class TestOptions:
 
     def test_another_servers_name_of_an_option(self, serving):
         assert serving("--limit-body=10").client().request("/echo/x", "POST", b"x" * 11).status == 413
+
+    @pytest.mark.parametrize(
+        ("theirs", "ours"),
+        [
+            ("--access-logfile", "--access-log-file"),
+            ("--limit-max-requests", "--max-requests"),
+            ("--limit-max-requests-jitter", "--max-requests-jitter"),
+            ("--limit-request-fields", "--limit-header-fields"),
+            ("--timeout-header", "--timeout-head"),
+            ("--timeout-graceful-shutdown", "--timeout-graceful"),
+            ("--graceful-timeout", "--timeout-graceful"),
+            ("--keep-alive", "--timeout-keep-alive"),
+            ("--worker-num", "--workers"),
+        ],
+    )
+    def test_other_servers_names_are_ours(self, theirs, ours):
+        from vivace.cli import _ALIASES
+
+        assert _ALIASES[theirs] == ours
+        assert ours[2:].replace("-", "_") in ALL
 
     def test_limit_connections(self, serving):
         process = serving("--limit-connections", "1")

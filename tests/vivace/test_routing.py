@@ -153,8 +153,13 @@ def test_route_is_for_get_unless_told():
 
 
 def test_a_decorator_without_its_path_is_told():
-    with pytest.raises(TypeError, match=r'@app.route\("/..."\)` above show'):
-        Application().get(show)
+    with pytest.raises(TypeError, match=r'@app.put\("/..."\)` above show'):
+        Application().put(show)
+
+
+def test_an_unknown_option_of_a_route_is_told_with_the_nearest():
+    with pytest.raises(TypeError, match=r'"/a": a route has no option .block.: did you mean "blocking"'):
+        Application().get("/a", block=True)
 
 
 def test_the_table_matches_with_converted_parameters(router):

@@ -92,6 +92,21 @@ def test_values_that_are_none_are_told_in_one_line(name, value):
     assert "\n" not in str(caught.value)
 
 
+def test_what_would_do_nothing_is_told():
+    with pytest.raises(
+        ValueError, match=r"^access_log_file does nothing without access_log: give that too, or leave it"
+    ):
+        resolve([{"access_log_file": "x"}], {}, {})
+
+
+def test_what_does_nothing_for_now_is_fine():
+    resolve([{"access_log_file": "x"}, {"access_log": True}], {}, {})  # `run()` may say what belongs to it
+    resolve([{"access_log": False}, {"access_log": True, "access_log_file": "x"}], {}, {})  # switched off
+    resolve([], {}, {"VIVACE_ACCESS_LOG_FILE": "x"})  # a variable is there for all programs
+    resolve([{"access_log_file": "x"}], {}, {}, partly=True)
+    resolve([{"access_log_file": "x"}], {}, {}, {"access_log": True})
+
+
 def test_who_has_the_last_word():
     environ = {"VIVACE_PORT": "3", "VIVACE_TIMEOUT_HEAD": "3", "VIVACE_BACKLOG": "3", "VIVACE_TIMEOUT_BODY": "3"}
     cli, run, own = {"port": 1}, {"port": 2, "backlog": 2}, {"timeout_head": 4.0, "timeout_write": 4.0}
