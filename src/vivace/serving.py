@@ -20,6 +20,7 @@ from vivace.lifespan import ShutdownError
 from vivace.loop import EngineLoop, new_event_loop, uvloop_factory
 from vivace.settings import LIMITS, Settings, strangers
 from vivace.sockets import Listener, open_listeners
+from vivace.terminal import Terminal
 from vivace.threads import DEFAULT as DEFAULT_THREADS
 from vivace.threads import Threads
 from vivace.version import __version__
@@ -318,7 +319,11 @@ def _engine_on(loop: asyncio.AbstractEventLoop, io: str) -> Iterator[_engine.Sel
 
 
 class _Signals:
-    """SIGTERM and SIGINT: the first stops in good order, the second at once, even where a handler blocks the loop."""
+    """SIGTERM and SIGINT: the first stops in good order, the second at once, even where a handler blocks the loop.
+
+    SIGHUP, which has workers replaced where there are any, is told in the log and else does nothing; unless the
+    terminal is gone: then it is as good as a SIGTERM. Whoever deals with it by himself, or ignores it, may.
+    """
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
@@ -340,6 +345,9 @@ class _Signals:
                 # The loop's handler is for its wake-up pipe; ours, put over it, runs even when the loop does not.
                 self._loop.add_signal_handler(number, lambda: None)
                 signal.signal(number, self._on_signal)
+            if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+                self._before[signal.SIGHUP] = signal.SIG_DFL
+                self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup, Terminal())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -365,6 +373,12 @@ class _Signals:
             os._exit(128 + number)
         self.asked, self._caught, self._caught_at = True, number, now
         self._loop.call_soon_threadsafe(self._begin_stop, number)
+
+    def _on_hangup(self, terminal: Terminal) -> None:
+        if not terminal.is_gone():
+            _log.warning("SIGHUP replaces workers, and there are none: nothing was done (serve with --workers)")
+        elif self._caught is None:
+            self._on_signal(signal.SIGHUP, None)
 
     def _begin_stop(self, number: int) -> None:
         _log.info("%s: stopping", signal.Signals(number).name)

@@ -25,6 +25,7 @@ from vivace.program import Program
 from vivace.serving import ExitStatus, Leave, announce, complain
 from vivace.settings import Settings, strangers
 from vivace.sockets import Listener, open_listeners
+from vivace.terminal import Terminal
 from vivace.watching import Watch
 
 __all__ = ["supervise"]
@@ -450,12 +451,13 @@ class _Supervisor:
     # ---- signals
 
     def _catch_signals(self) -> None:
+        terminal = Terminal()
         on: dict[int, Callable[[], None]] = {
             signal.SIGCHLD: self._reap,
             signal.SIGINT: lambda: self._on_stop(signal.SIGINT),
             signal.SIGTERM: lambda: self._on_stop(signal.SIGTERM),
             signal.SIGQUIT: lambda: self._stop_now(signal.SIGQUIT),
-            signal.SIGHUP: self._on_hup,
+            signal.SIGHUP: lambda: self._on_hup(terminal),
             signal.SIGTTIN: self._more,
             signal.SIGTTOU: self._fewer,
         }
@@ -470,8 +472,11 @@ class _Supervisor:
                 while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
                     pass
 
-    def _on_hup(self) -> None:
-        if self._served:
+    def _on_hup(self, terminal: Terminal) -> None:
+        if terminal.is_gone():
+            if self._signalled is None:
+                self._on_stop(signal.SIGHUP)
+        elif self._served:
             _log.info("SIGHUP: replacing the workers one by one")
             self._go(self._roll())
 

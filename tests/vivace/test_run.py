@@ -1,7 +1,9 @@
 """`app.run()` and the end of a server: scripts, signals, exit statuses."""
 
+import os
 import signal
 import textwrap
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -112,6 +114,72 @@ def test_a_signal_that_comes_twice_at_once_counts_once(script):
     assert client.answer().text == "slow"
     client.close()
     assert process.end()[0] == 0
+
+
+def test_sighup_without_workers_is_told_and_does_nothing(script):
+    process = script("app.run(port=0)")
+    process.ready()
+    process.signal(signal.SIGHUP)
+    assert "SIGHUP replaces workers, and there are none: nothing was done" in process.popen.stderr.readline()
+    assert process.get("/").text == "Hello world!"
+    assert process.stop()[:2] == (0, "bye\n")
+
+
+def test_whoever_deals_with_sighup_himself_may(script):
+    process = script(
+        "import signal", "signal.signal(signal.SIGHUP, lambda *_: print('own', flush=True))", "app.run(port=0)"
+    )
+    process.ready()
+    process.signal(signal.SIGHUP)
+    assert process.popen.stdout.readline() == "own\n"
+    assert process.stop()[0] == 0
+
+
+IN_A_TERMINAL = """
+import os, signal, sys
+os.setsid()
+os.open(sys.argv[1], os.O_RDWR)         # the first terminal that a session opens is its own
+if sys.argv[2] == "nohup":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, *sys.argv[3:]])
+"""
+
+
+@pytest.fixture
+def terminal():
+    """A terminal's name, and what takes the terminal away."""
+    with ExitStack() as stack:
+        ours, its = os.openpty()
+        stack.callback(os.close, its)
+        away = stack.enter_context(closing(os.fdopen(ours, "rb", buffering=0)))
+        yield os.ttyname(its), away.close
+
+
+@pytest.mark.parametrize("workers", [[], ["-w", "2"]])
+def test_a_server_ends_with_its_terminal(start, tmp_path, terminal, workers):
+    (tmp_path / "shop.py").write_text(textwrap.dedent(APP))
+    name, hang_up = terminal
+    process = start("-c", IN_A_TERMINAL, name, "", "-m", "vivace", "run", "shop:app", "--port", "0", *workers)
+    process.ready()
+    hang_up()
+    status, out, err = process.end()
+    assert (status, set(out.split())) == (0, {"bye"})
+    assert "SIGHUP: stopping" in err
+
+
+@pytest.mark.parametrize("workers", [[], ["-w", "1"]])
+def test_with_nohup_it_outlives_its_terminal(start, tmp_path, terminal, workers):
+    (tmp_path / "shop.py").write_text(textwrap.dedent(APP))
+    name, hang_up = terminal
+    process = start("-c", IN_A_TERMINAL, name, "nohup", "-m", "vivace", "run", "shop:app", "--port", "0", *workers)
+    process.ready()
+    hang_up()
+    for line in process.popen.stderr if workers else ():
+        if "all workers are new" in line:
+            break
+    assert process.get("/").text == "Hello world!"
+    status, _, err = process.stop()
+    assert (status, "SIGHUP: stopping" in err) == (0, False)
 
 
 def wait_until_caught(process):
