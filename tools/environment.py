@@ -22,6 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 MADE_OF = ("pyproject.toml", "meson.build", "meson.options", "LICENSE", "src")
 
 
+def say(what: str) -> None:
+    """Tell whoever waits what takes the time."""
+    print(what, flush=True)
+
+
 def requirements(extras: Sequence[str]) -> list[str]:
     """Collect what pyproject.toml asks for: to build, to run, and for these extras."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -74,6 +79,7 @@ class Environment:
         """Make the environment from the interpreter `base`, unless it is there."""
         if self._stamp.exists() and self.python.exists():
             return
+        say(f"making {self.folder.name} with {base}")
         subprocess.run([base, "-m", "venv", "--clear", self.folder], check=True)
         self._note()
 
@@ -81,6 +87,7 @@ class Environment:
         """Install what the extras ask for, unless all of it was installed before."""
         wanted = requirements(extras)
         if not set(wanted) <= set(self._holds().get("requirements", [])):
+            say("installing what vivace is built and tested with" if extras else "installing what vivace is built with")
             self._pip_install(*wanted)
             self._note(requirements=wanted)
 
@@ -89,6 +96,7 @@ class Environment:
         state = fingerprint(setup_args)
         if self._holds().get("package") == state:
             return
+        say("building vivace: up to a minute the first time")
         build.mkdir(parents=True, exist_ok=True)
         settings = [f"--config-settings=build-dir={build}"]
         settings += [f"--config-settings=setup-args={argument}" for argument in setup_args]
