@@ -56,7 +56,7 @@ class TestWaiting:
         stop = threading.Event()
 
         def flood():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, EOFError):
                 while not stop.is_set():
                     client.send("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" * 50)
                     for _ in range(50):
