@@ -239,7 +239,8 @@ flush(vv_access_log *log, int64_t now_ns)
     vv_buffer_consume(log->lines, written);
     if (VV_LIKELY(status == VV_OK)) {
         log->retry_at_ns = 0;
-        log->why = 0;
+        if (log->lost == 0) /* else it is still to be told */
+            log->why = 0;
         if (VV_UNLIKELY(log->lines->capacity > 2 * (VV_ACCESS_BATCH_BYTES + VV_ACCESS_LINE_BYTES))) {
             vv_buffer_free(log->lines);
             log->lines = NULL;

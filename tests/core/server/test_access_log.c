@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 /* ---- a reader --------------------------------------------------------------------------------------------------- */
 
@@ -306,6 +307,42 @@ a_reader_that_is_gone_costs_nobody_anything(void **state)
     stage_close(&s);
 }
 
+/* What was kept goes out in one write when there is room again; then the lines that were not are told of. */
+static void
+a_disk_that_has_room_again_is_told_what_is_missing(void **state)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    stage s;
+    char path[] = "/tmp/vivace-access-XXXXXX", told[256] = "";
+    int fd = mkstemp(path);
+    FILE *file = fdopen(fd, "r+");
+    stage_open(&s, NULL);
+    vv_access_options options = {.fd = fd};
+    assert_int_equal(vv_server_log_access(s.server, &options), VV_OK);
+    client c = client_open(&s);
+    struct rlimit before, none;
+    getrlimit(RLIMIT_FSIZE, &before);
+    none = (struct rlimit){.rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &none);
+    overflow(&s, &c);
+    setrlimit(RLIMIT_FSIZE, &before);
+    WAIT_FOR(&s, lseek(fd, 0, SEEK_END) > 0); /* it is tried again by itself */
+    long end = ftell(file);
+    say(&s, &c, GET("/say/more"));
+    assert_hears(&s, &c, "200 more");
+    WAIT_FOR(&s, lseek(fd, 0, SEEK_END) > end);
+    char line[4096];
+    rewind(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strstr(line, "access log: ") != NULL)
+            snprintf(told, sizeof told, "%s", strstr(line, "access log: "));
+    assert_non_null(strstr(told, " lines were lost: File too large\n"));
+    client_close(&s, &c);
+    stage_close(&s);
+    fclose(file);
+    unlink(path);
+}
+
 static void
 a_full_disk_costs_nobody_anything(void **state)
 {
@@ -389,6 +426,7 @@ main(void)
         cmocka_unit_test(a_drained_server_still_logs),
         cmocka_unit_test(a_reader_that_is_slow_loses_lines_and_is_told),
         cmocka_unit_test(a_reader_that_is_gone_costs_nobody_anything),
+        cmocka_unit_test(a_disk_that_has_room_again_is_told_what_is_missing),
         cmocka_unit_test(a_full_disk_costs_nobody_anything),
         cmocka_unit_test(the_last_lines_are_written_at_the_end),
         cmocka_unit_test(lines_go_to_a_callee_outside_of_requests),
