@@ -12,7 +12,7 @@ from servers import BUILD
 
 from environment import Environment
 
-DONE = "VIVACE_BENCH_ENVIRONMENT"
+DONE = "BENCH_ENVIRONMENT"
 
 
 def go_on_with_vivace(python: Path | None, kind: str = "bench", setup_args: Sequence[str] = ()) -> None:

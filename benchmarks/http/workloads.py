@@ -5,7 +5,7 @@ from dataclasses import dataclass
 HELLO_BODY = b"Hello world!"
 ECHO_BODY = bytes(32 + n % 95 for n in range(1024))
 FIELDS = b"Host: 127.0.0.1\r\nAccept: */*\r\n"
-MORE_FIELDS = FIELDS + b"User-Agent: load/1.0\r\nAccept-Language: en\r\n"
+MORE_FIELDS = FIELDS + b"User-Agent: load/1.0\r\nAccept-Language: en-GB\r\n"
 
 
 @dataclass(frozen=True)
@@ -26,5 +26,5 @@ ASYNC = _get(b"/async", HELLO_BODY)
 SLEEP = _get(b"/sleep", HELLO_BODY)
 JSON = _get(b"/json", b'{"message":"Hello world!"}')
 USER = _get(b"/users/31415926", b"31415926")
-HEADERS = _get(b"/headers", b"en", MORE_FIELDS)
+HEADERS = _get(b"/headers", b"en-GB", MORE_FIELDS)
 ECHO = Workload(b"POST /echo HTTP/1.1\r\n%bContent-Length: 1024\r\n\r\n%b" % (FIELDS, ECHO_BODY), ECHO_BODY)
