@@ -369,8 +369,11 @@ def test_whatever_is_sent_every_answer_has_one_line_of_json(serve, app, tmp_path
 def test_a_file_that_is_moved_away_is_followed(serving, tmp_path):
     process = serving("--access-log", "--access-log-file", "log")
     process.get("/?first")
-    (tmp_path / "log").rename(tmp_path / "log.1")
     deadline = time.monotonic() + 20
+    while "first" not in (tmp_path / "log").read_text():  # the client may be faster than the log
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (tmp_path / "log").rename(tmp_path / "log.1")
     while not (tmp_path / "log").exists():
         assert time.monotonic() < deadline
         process.get("/?second")
