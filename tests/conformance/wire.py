@@ -39,9 +39,12 @@ def split(data: bytes, methods: Iterable[str] = ()) -> list[Answer]:
     """Every answer in `data`, which must hold nothing else; `methods` of their requests, GET where it ends."""
     answers = []
     asked = iter(methods)
-    while data:
-        head, end, data = data.partition(b"\r\n\r\n")
-        assert end, f"cut within a head: {head!r}"
+    at = 0
+    while at < len(data):
+        end = data.find(b"\r\n\r\n", at)
+        assert end >= 0, f"cut within a head: {data[at:]!r}"
+        head = data[at:end]
+        at = end + 4
         first, *lines = head.split(b"\r\n")
         line = _STATUS_LINE.fullmatch(first)
         assert line, f"no status line: {first[:200]!r}"
@@ -54,8 +57,9 @@ def split(data: bytes, methods: Iterable[str] = ()) -> list[Answer]:
             next(asked, "GET")
         elif next(asked, "GET") != "HEAD":
             length = int(answer.headers["content-length"])
-            assert len(data) >= length, f"cut within a body: {len(data)} of {length}"
-            answer.body, data = data[:length], data[length:]
+            assert len(data) - at >= length, f"cut within a body: {len(data) - at} of {length}"
+            answer.body = data[at : at + length]
+            at += length
     return answers
 
 
