@@ -64,7 +64,7 @@ def server():
 
 
 def test_without_a_rate_requests_follow_answers(load, server) -> None:
-    report = load(server(100), "-c", "1", "-d", "1", "-t", "0.3")
+    report = load(server(100), "-c", "1", "-d", "1", "-t", "2")
     assert report["code"] == 0
     assert report["answers"] == 100
     assert report["unanswered"] == 0
