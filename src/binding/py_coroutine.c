@@ -11,6 +11,9 @@
  */
 #include "binding/py_pending.h"
 
+/* So many that begin to wait for a turn of the loop end it: the next turn runs them while they are in the cache. */
+enum { WAITS_OF_A_TURN = 96 };
+
 /* ---- the current task ------------------------------------------------------------------------------------------- */
 
 /* A twin runs: its task shows the coroutine that the handler itself would have been. It never runs. */
@@ -147,6 +150,8 @@ wait_a_turn(pending_object *self, PyObject *context)
     else
         selector->waiting = (pending_object *)Py_NewRef(self);
     selector->waiting_last = self;
+    if (++selector->waits == WAITS_OF_A_TURN)
+        vv_loop_end_turn(selector->loop);
 }
 
 /* A step has yielded `value` (stolen): who goes on with it, in `context` (stolen)? 0, or -1 with an exception. */

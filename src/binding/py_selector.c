@@ -101,6 +101,7 @@ turn(selector_object *self, int timeout_ms, Py_ssize_t scheduled)
     }
     for (server_object *at = self->servers; at != NULL; at = at->next)
         vv_server_turn(at->server);
+    self->waits = 0;
     if (count > 0)
         vv_loop_dispatch(self->loop);
     flush_servers(self);

@@ -38,6 +38,7 @@ typedef struct selector_object {
     Py_ssize_t base_len;           /* variables in it */
     first_step step;
     struct pending_object *waiting, *waiting_last; /* owned queue: coroutines that asked for a turn of the loop */
+    int waits;                                     /* coroutines that began to wait in this turn */
     int entered;                                   /* the context is the thread's current one */
     int selecting;
     int ran;        /* Python code of the application ran in this turn */

@@ -65,7 +65,14 @@ vv_loop_wait(vv_loop *loop, int timeout_ms)
 void
 vv_loop_dispatch(vv_loop *loop)
 {
+    loop->turn_ended = 0;
     loop->backend->dispatch(loop);
+}
+
+void
+vv_loop_end_turn(vv_loop *loop)
+{
+    loop->turn_ended = 1;
 }
 
 vv_status

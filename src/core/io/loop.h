@@ -77,6 +77,8 @@ int vv_loop_wait(vv_loop *loop, int timeout_ms);
 
 /* Makes the calls for what vv_loop_wait() found. Not reentrant. */
 void vv_loop_dispatch(vv_loop *loop);
+/* From within a call of a dispatch: that is the last one of this turn. The next wait finds what is left. */
+void vv_loop_end_turn(vv_loop *loop);
 
 /* Takes a connected, non-blocking socket under its wing: stream->fd and stream->on are set. Reading begins. */
 VV_NODISCARD vv_status vv_loop_add(vv_loop *loop, vv_stream *stream);

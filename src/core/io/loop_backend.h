@@ -28,6 +28,7 @@ struct vv_loop {
     vv_loop_events events;
     int64_t now_ms;
     int64_t unix_seconds;
+    int turn_ended; /* the dispatch is to return after the call that it is making */
 };
 
 void vv_loop_read_clocks(vv_loop *loop);

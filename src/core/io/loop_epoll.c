@@ -29,6 +29,7 @@ typedef struct epoll_loop {
     vv_loop base;
     int epoll;
     int count;            /* of events found by wait and not yet dispatched */
+    int most;             /* events to find in one wait: up to EVENTS, fewer while turns are ended early */
     vv_watch_set watched; /* in the same epoll set */
     struct epoll_event found[EVENTS];
     uint8_t received[RECEIVE_BYTES];
@@ -57,7 +58,7 @@ static int
 epoll_wait_events(vv_loop *loop, int timeout_ms)
 {
     epoll_loop *self = of(loop);
-    int count = epoll_wait(self->epoll, self->found, EVENTS, timeout_ms);
+    int count = epoll_wait(self->epoll, self->found, self->most, timeout_ms);
     self->count = count > 0 ? count : 0;
     if (count < 0)
         return errno == EINTR ? 0 : -1;
@@ -223,14 +224,21 @@ static void
 epoll_dispatch(vv_loop *loop)
 {
     epoll_loop *self = of(loop);
-    for (int i = 0; i < self->count; i++) {
+    int i = 0;
+    while (i < self->count && !loop->turn_ended) {
         uint64_t data = self->found[i].data.u64;
         uint32_t events = self->found[i].events;
+        i++;
         if (VV_LIKELY((data & VV_TAG_MASK) == VV_TAG_STREAM))
             dispatch_stream(self, (vv_stream *)(uintptr_t)data, events);
         else
             vv_watch_tell(&self->watched, &self->base.events, data, events);
     }
+    /* What is left is ready still: the next wait finds it, and need not find more than a turn has use for. */
+    if (VV_UNLIKELY(loop->turn_ended))
+        self->most = i;
+    else if (self->most < EVENTS && self->count == self->most)
+        self->most = self->most * 2 < EVENTS ? self->most * 2 : EVENTS;
     self->count = 0;
 }
 
@@ -260,6 +268,7 @@ vv_loop_epoll_open(vv_loop **out, const vv_loop_events *events)
         return VV_E_NO_MEMORY;
     self->base = (vv_loop){.backend = &backend, .events = *events};
     self->count = 0;
+    self->most = EVENTS;
     if (vv_watch_init(&self->watched) != VV_OK) {
         free(self);
         return VV_E_SYSTEM;

@@ -471,6 +471,8 @@ uring_dispatch(vv_loop *loop)
             break; /* what has come meanwhile is the next turn's */
         count++;
         dispatch_one(self, cqe);
+        if (VV_UNLIKELY(loop->turn_ended))
+            break;
     }
     io_uring_cq_advance(&self->ring, count);
 }

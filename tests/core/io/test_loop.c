@@ -163,6 +163,45 @@ a_paused_stream_is_left_alone(void **state)
 }
 
 static void
+end_turn(end *e)
+{
+    vv_loop_end_turn(e->loop);
+}
+
+/* Whoever ends the turn is the last that is served in it. The others are served in the next ones, nobody twice. */
+static void
+a_turn_that_is_ended_leaves_the_rest_for_the_next(void **state)
+{
+    enum { ENDS = 9 };
+    vv_loop *loop = open_loop();
+    end ends[ENDS];
+    for (size_t i = 0; i < ENDS; i++) {
+        open_end(loop, &ends[i]);
+        ends[i].also = i % 3 == 2 ? end_turn : NULL;
+        far_says(&ends[i], "once");
+    }
+    for (size_t turns = 1; turns <= 3; turns++) {
+        turn(loop);
+        size_t served = 0;
+        for (size_t i = 0; i < ENDS; i++)
+            served += strcmp(ends[i].diary, "once") == 0;
+        assert_int_equal(served, turns * 3);
+    }
+    assert_int_equal(turn(loop), 0);
+    for (size_t i = 0; i < ENDS; i++) {
+        ends[i].also = NULL;
+        far_says(&ends[i], "again");
+    }
+    for (int turns = 0; turns < 3; turns++)
+        turn(loop);
+    for (size_t i = 0; i < ENDS; i++) {
+        assert_string_equal(ends[i].diary, "once again");
+        close_end(&ends[i]);
+    }
+    vv_loop_close(loop);
+}
+
+static void
 pause_other(end *e)
 {
     vv_loop_pause(e->loop, &e->other->stream);
@@ -422,6 +461,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_arrive_and_the_end_is_told),
         cmocka_unit_test(a_paused_stream_is_left_alone),
+        cmocka_unit_test(a_turn_that_is_ended_leaves_the_rest_for_the_next),
         cmocka_unit_test(what_one_stream_does_to_another_holds_at_once),
         cmocka_unit_test(a_full_socket_takes_the_rest_later),
         cmocka_unit_test(a_peer_that_is_gone_is_told_of),

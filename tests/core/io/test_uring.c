@@ -24,6 +24,7 @@ typedef struct end {
     int far;
     size_t bytes, sent, calls;
     int lost;
+    int ends_turn; /* when bytes arrive */
 } end;
 
 static void
@@ -33,6 +34,8 @@ on_bytes(vv_stream *stream, uint8_t *bytes, size_t len)
     e->bytes += len;
     e->calls++;
     memset(bytes, '#', len);
+    if (e->ends_turn)
+        vv_loop_end_turn(e->loop);
 }
 
 static void
@@ -113,6 +116,37 @@ more_bytes_than_buffers_all_arrive(void **state)
     turns(loop, 2);
     vv_loop_close(loop);
     free(ends);
+}
+
+/* What has come and was left for the next turn ends the wait of that turn at once, and comes in its order. */
+static void
+a_turn_that_is_ended_leaves_the_rest_for_the_next(void **state)
+{
+    enum { ENDS = 9 };
+    vv_loop *loop = open_ring();
+    end ends[ENDS];
+    for (size_t i = 0; i < ENDS; i++) {
+        open_end(loop, &ends[i]);
+        ends[i].ends_turn = 1;
+    }
+    turns(loop, 2);
+    for (size_t i = 0; i < ENDS; i++)
+        say(&ends[i], 5);
+    assert_int_equal(vv_loop_wait(loop, 1000), ENDS);
+    vv_loop_dispatch(loop);
+    for (size_t left = ENDS - 1; left > 0; left--) {
+        assert_int_equal(vv_loop_wait(loop, -1), left);
+        vv_loop_dispatch(loop);
+    }
+    assert_int_equal(vv_loop_wait(loop, 0), 0);
+    for (size_t i = 0; i < ENDS; i++) {
+        assert_int_equal(ends[i].bytes, 5);
+        assert_int_equal(ends[i].calls, 1);
+        vv_loop_drop(loop, &ends[i].stream);
+        close(ends[i].far);
+    }
+    turns(loop, 2);
+    vv_loop_close(loop);
 }
 
 /* The memory of what is being sent is the caller's again when the drop has returned. */
@@ -263,6 +297,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_bytes_than_buffers_all_arrive),
+        cmocka_unit_test(a_turn_that_is_ended_leaves_the_rest_for_the_next),
         cmocka_unit_test(a_drop_ends_a_send),
         cmocka_unit_test(more_than_a_request_can_say_is_sent_in_parts),
         cmocka_unit_test(a_late_completion_finds_nobody),
