@@ -155,6 +155,17 @@ retime(vv_conn *conn)
     }
 }
 
+static int
+goes_on_lingering(vv_conn *conn)
+{
+    if ((conn->flags & VV_CONN_LINGERS) == 0 || conn->delays == 0)
+        return 0;
+    conn->flags &= (uint8_t)~VV_CONN_LINGERS;
+    conn->delays--;
+    vv_conn_set_timer(conn, VV_TIMING_LINGER, VV_LINGER_MS);
+    return 1;
+}
+
 void
 vv_conn_on_due(void *server, vv_timer *timer)
 {
@@ -169,8 +180,11 @@ vv_conn_on_due(void *server, vv_timer *timer)
     case VV_TIMING_NONE:
     case VV_TIMING_IDLE:
     case VV_TIMING_WRITE:
-    case VV_TIMING_LINGER:
         vv_conn_close(conn);
+        break;
+    case VV_TIMING_LINGER:
+        if (!goes_on_lingering(conn))
+            vv_conn_close(conn);
         break;
     }
 }
@@ -219,6 +233,8 @@ settle(vv_conn *conn)
     }
     /* Closing now, with bytes unread, would send a reset that destroys our answer on its way. */
     enter(conn, VV_CONN_LINGERING);
+    conn->flags &= (uint8_t)~VV_CONN_LINGERS;
+    conn->delays = VV_LINGER_DELAYS;
     vv_intake_free(server, conn->in);
     conn->in = NULL;
     vv_loop_shut(server->loop, &conn->stream);

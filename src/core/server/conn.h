@@ -42,7 +42,8 @@ enum {
     VV_CONN_SERVING = 1 << 0,      /* its parse loop is on the stack                                         */
     VV_CONN_DIRTY = 1 << 1,        /* on the server's list of those to flush                                 */
     VV_CONN_ENDED = 1 << 2,        /* the peer sends no more                                                 */
-    VV_CONN_LINGERS = 1 << 3,      /* bytes may be under way that we shall not read: close without a reset   */
+    VV_CONN_LINGERS = 1 << 3,      /* bytes may be under way that we shall not read: close without a reset;
+                                      LINGERING: some have come since the timer was set                      */
     VV_CONN_CONTINUE_DUE = 1 << 4, /* "100 Continue" waits for the answers before it                         */
 };
 
@@ -98,6 +99,7 @@ struct vv_conn {
     uint8_t flags;  /* VV_CONN_...                              */
     uint8_t how;    /* VV_WRITE_... of the request being served */
     uint8_t timing; /* vv_conn_timing                           */
+    uint8_t delays; /* LINGERING: times that it may go on       */
 };
 
 typedef enum vv_exchange_state {
@@ -148,7 +150,11 @@ struct vv_server {
     vv_long_body body;   /* of the request being served, if it was too long for memory */
 };
 
-enum { VV_SPARE_CONNS = 256, VV_SPARE_EXCHANGES = 1024, VV_ACCEPT_RETRY_MS = 1000, VV_LINGER_MS = 2000 };
+enum { VV_SPARE_CONNS = 256, VV_SPARE_EXCHANGES = 1024, VV_ACCEPT_RETRY_MS = 1000 };
+
+/* Who sends on after the last answer is listened to until nothing has come within VV_LINGER_MS, but no longer than
+ * 1 + VV_LINGER_DELAYS times that. */
+enum { VV_LINGER_MS = 2000, VV_LINGER_DELAYS = 14 };
 
 /* A body from VV_LEND_BYTES on is not copied, but for its first bytes, which leave together with the head. */
 enum { VV_LEND_BYTES = 64 * 1024, VV_LEND_FRONT_BYTES = 16 * 1024 };

@@ -1,4 +1,6 @@
 /* core/server/conn_http1: from bytes to requests, however they were cut; what is refused, and what is waited for. */
+#include <netinet/tcp.h>
+
 #include "stage.h"
 
 /* Sends `text` in two pieces, cut at every byte, then byte by byte; each time the same must be heard. */
@@ -243,8 +245,30 @@ a_refused_client_that_goes_on_sending_gets_its_answer(void **state)
     }
     assert_hears(&s, &c, "413 Content Too Large (close), end");
     assert_open(&s, 1);
+    pass(&s, VV_LINGER_MS + 500); /* something had come */
+    assert_open(&s, 1);
     pass(&s, VV_LINGER_MS + 500);
     assert_open(&s, 0);
+    client_close(&s, &c);
+    stage_close(&s);
+}
+
+static void
+a_refused_client_that_never_stops_sending_is_left_in_the_end(void **state)
+{
+    stage s;
+    stage_open(&s, NULL);
+    client c = client_open(&s);
+    say(&s, &c, POST("Content-Length: 999999999\r\n", ""));
+    assert_hears(&s, &c, "413 Content Too Large (close), end");
+    setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)); /* real time hardly passes */
+    int passed = 0;
+    for (; vv_server_connections(s.server) > 0 && passed < 60000; passed += 500) {
+        say_bytes(&s, &c, stage_big, 100);
+        pass(&s, 500);
+    }
+    assert_in_range(passed, (1 + VV_LINGER_DELAYS) * VV_LINGER_MS - 1000,
+                    (1 + VV_LINGER_DELAYS) * VV_LINGER_MS * 5 / 4);
     client_close(&s, &c);
     stage_close(&s);
 }
@@ -421,6 +445,7 @@ main(void)
         cmocka_unit_test(what_is_refused_is_answered_and_ends_the_connection),
         cmocka_unit_test(a_refusal_keeps_its_place),
         cmocka_unit_test(a_refused_client_that_goes_on_sending_gets_its_answer),
+        cmocka_unit_test(a_refused_client_that_never_stops_sending_is_left_in_the_end),
         cmocka_unit_test(a_chunked_body_beyond_its_limit),
         cmocka_unit_test(heads_beyond_their_limits),
         cmocka_unit_test(a_head_that_does_not_come_in_time),
