@@ -14,13 +14,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import SECONDS
 
 from vivace import Application, serving
 from vivace.loop import new_event_loop
 from vivace.sockets import Tcp, open_listeners
 
-SECONDS = 10  # that any single step may take
 IO = os.environ.get("VIVACE_IO", "auto")  # the back-end that the whole run is for
+FOR_ALL = ("VIVACE_IO", "VIVACE_SIMD")  # what a run of the tests is told, and every server that it starts
+FOR_NONE = (
+    "VIVACE_",
+    "PORT",
+    "WEB_CONCURRENCY",
+    "LISTEN_",
+    "NOTIFY_SOCKET",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "PYTHON_COLORS",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment() -> None:
+    """Nothing that whoever runs the tests has set for his own servers and terminals reaches those of the tests."""
+    for name in [name for name in os.environ if name.startswith(FOR_NONE) and name not in FOR_ALL]:
+        del os.environ[name]
 
 
 class Answer:
@@ -159,11 +177,10 @@ class Process:
     """A Python that serves: a script, or the command line."""
 
     def __init__(self, arguments: list[str], directory: Path, env: dict[str, str]) -> None:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("VIVACE_", "PORT"))}
         self.popen = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=directory,
-            env={**inherited, "PYTHONUNBUFFERED": "1", "VIVACE_IO": IO, **env},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "VIVACE_IO": IO, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

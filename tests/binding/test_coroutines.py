@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from waiting import SECONDS
 
 from vivace import Application
 
@@ -74,7 +75,7 @@ class TestCurrentTask:
         client = serve(app).client()
         for path in ("/0", "/1"):
             assert client.request(path).text == "done"
-            assert heard.wait(5)
+            assert heard.wait(SECONDS)
             heard.clear()
 
     def test_a_timeout_ends_what_takes_too_long(self, answer, before):
@@ -285,10 +286,10 @@ class TestEnds:
 
         client = serve(app).client()
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert began.wait(5)
+        assert began.wait(SECONDS)
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
         client.close()
-        assert ended.wait(5)
+        assert ended.wait(SECONDS)
 
     def test_async_generators_are_closed_with_the_loop(self, serve):
         app = Application()
@@ -328,7 +329,7 @@ class TestEnds:
         served = serve(app)
         client = served.client()
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        served._thread.join(5)
+        served._thread.join(SECONDS)
         assert not served._thread.is_alive()
         assert type(served.failure) is kind
 
@@ -362,7 +363,7 @@ class TestEnds:
             app.add_error_handler(RouteNotFoundException, leave)
         served = serve(app)
         served.client().send(f"GET {where} HTTP/1.1\r\nHost: a\r\n\r\n")
-        served._thread.join(5)
+        served._thread.join(SECONDS)
         assert type(served.failure) is SystemExit
 
 

@@ -3,13 +3,11 @@
 import re
 import socket
 import struct
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-SECONDS = 30  # that anything may take on the slowest machine
+from waiting import SECONDS, eventually  # noqa: F401 - for those who import what goes over the wire
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) [\t -~\x80-\xff]*")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t -~\x80-\xff]*)")
@@ -190,11 +188,3 @@ def whole(port: int, data: bytes) -> bytes:
     with Wire(port) as wire:
         wire.send(data)
         return wire.until_closed()
-
-
-def eventually(true: Callable[[], Any]) -> None:
-    """Wait for it, however long it takes."""
-    deadline = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.002)

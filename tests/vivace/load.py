@@ -5,6 +5,8 @@ import threading
 from collections import Counter
 from typing import Self
 
+from waiting import SECONDS
+
 
 class Load:
     """Asks from several threads until it is stopped. `failures`: what went wrong; `answers`: how often each was given.
@@ -31,7 +33,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(15)
+            thread.join(SECONDS)
             assert not thread.is_alive()
 
     def _run(self, ask) -> None:
@@ -43,7 +45,7 @@ class Load:
                 self._stop.wait(0.01)
 
     def _connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self._port), 10)
+        return socket.create_connection(("127.0.0.1", self._port), SECONDS)
 
     def _ask_fresh(self) -> None:
         with self._connect() as sock, sock.makefile("rb") as file:

@@ -15,6 +15,7 @@ from random import Random
 from urllib.request import urlopen
 
 import pytest
+from waiting import SECONDS, eventually
 
 from vivace import Application
 from vivace.access import AccessLog
@@ -198,21 +199,20 @@ class TestOptions:
 def test_short_and_coloured_on_a_terminal(tmp_path, env, colored):
     (tmp_path / "hello.py").write_text(APP)
     ours, theirs = pty.openpty()
-    inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
     command = [sys.executable, "-m", "vivace", "run", "hello:app", "--port", "0", "--access-log"]
     with subprocess.Popen(
-        command, cwd=tmp_path, stderr=theirs, env={**inherited, "TERM": "xterm", **env}, stdin=subprocess.DEVNULL
+        command, cwd=tmp_path, stderr=theirs, env={**os.environ, "TERM": "xterm", **env}, stdin=subprocess.DEVNULL
     ) as popen:
         os.close(theirs)
         with os.fdopen(ours, "rb") as terminal:
             try:
                 port = int(re.search(rb":(\d+) ", terminal.readline())[1])
-                with urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+                with urlopen(f"http://127.0.0.1:{port}/", timeout=SECONDS) as answer:
                     assert answer.read() == b"Hello world!"
                 line = terminal.readline().decode().rstrip("\r\n")
             finally:
                 popen.terminate()
-                popen.wait(10)
+                popen.wait(SECONDS)
     status = "\033[32m200\033[0m" if colored else "200"
     assert status in line
     assert SHORT.fullmatch(line.replace(status, "200"))
@@ -352,7 +352,7 @@ def test_whatever_is_sent_every_answer_has_one_line_of_json(serve, app, tmp_path
         at = random.randrange(len(request))
         request[at : at + random.randrange(3)] = junk
         with socket.create_connection(("127.0.0.1", served.port)) as raw:
-            raw.settimeout(10)
+            raw.settimeout(SECONDS)
             raw.sendall(request + b"\r\n\r\n")
             raw.shutdown(socket.SHUT_WR)
             with suppress(ConnectionResetError):
@@ -369,15 +369,9 @@ def test_whatever_is_sent_every_answer_has_one_line_of_json(serve, app, tmp_path
 def test_a_file_that_is_moved_away_is_followed(serving, tmp_path):
     process = serving("--access-log", "--access-log-file", "log")
     process.get("/?first")
-    deadline = time.monotonic() + 20
-    while "first" not in (tmp_path / "log").read_text():  # the client may be faster than the log
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: "first" in (tmp_path / "log").read_text())  # the client may be faster than the log
     (tmp_path / "log").rename(tmp_path / "log.1")
-    while not (tmp_path / "log").exists():
-        assert time.monotonic() < deadline
-        process.get("/?second")
-        time.sleep(0.05)
+    eventually(lambda: process.get("/?second") and (tmp_path / "log").exists())
     process.stop()
     assert "first" in (tmp_path / "log.1").read_text()
     assert "second" in (tmp_path / "log").read_text()

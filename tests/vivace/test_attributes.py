@@ -5,10 +5,9 @@ import json
 import threading
 
 import pytest
+from waiting import SECONDS
 
 from vivace import Application
-
-SECONDS = 10
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ import time
 import weakref
 
 import pytest
+from waiting import SECONDS, eventually
 
 from vivace import Application, HTTPError, Response
 from vivace.loop import new_event_loop
-
-SECONDS = 10
 
 
 @pytest.fixture
@@ -31,13 +30,6 @@ def errors(caplog):
 def get(target, **headers):
     fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"
-
-
-def eventually(true):
-    deadline = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def reset(client):
@@ -624,7 +616,7 @@ names, together = set(), threading.Barrier(2)
 @app.get("/", blocking=True)
 def blocks():
     names.add(threading.current_thread().name)
-    together.wait(10)
+    together.wait(30)
     return "done"
 
 @app.get("/names")

@@ -10,6 +10,7 @@ import textwrap
 import time
 
 import pytest
+from waiting import SECONDS, eventually
 
 from vivace import __version__
 from vivace.settings import ALL
@@ -324,12 +325,12 @@ class TestBinding:
             try:
                 port = parent.getsockname()[1]
                 assert f"serving http://127.0.0.1:{port} (" in popen.stderr.readline()
-                with socket.create_connection(("127.0.0.1", port), 10) as client:
+                with socket.create_connection(("127.0.0.1", port), SECONDS) as client:
                     client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                     assert client.recv(4096).startswith(b"HTTP/1.1 200")
             finally:
                 popen.terminate()
-                popen.communicate(timeout=10)
+                popen.communicate(timeout=SECONDS)
 
     @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
     def test_sockets_that_systemd_has_opened(self, tmp_path, start, workers):
@@ -358,7 +359,7 @@ class TestBinding:
                 assert over_unix(tmp_path / "a.sock").endswith(b"Hello world!")
             finally:
                 popen.terminate()
-                popen.communicate(timeout=20)
+                popen.communicate(timeout=SECONDS)
             assert (tmp_path / "a.sock").exists()  # it is systemd's
 
     @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
@@ -375,7 +376,7 @@ class TestBinding:
         process = start("-m", "vivace", "run", "hello:app", "--host", "::", "--port", "0", *workers)
         port = int(re.search(r"\[::\]:(\d+)", process.ready())[1])
         for host in ("127.0.0.1", "::1"):
-            with socket.create_connection((host, port), 10) as client:
+            with socket.create_connection((host, port), SECONDS) as client:
                 client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 assert client.recv(4096).startswith(b"HTTP/1.1 200")
         process.stop()
@@ -406,7 +407,7 @@ class TestEnvFile:
         (tmp_path / "inner" / "greet.py").write_text(greet)
         process = start("-m", "vivace", "run", "greet:app", "--env-file", ".env")
         assert "serving http://127.0.0.2:" in process.ready()
-        with socket.create_connection(("127.0.0.2", process.port), 10) as client:
+        with socket.create_connection(("127.0.0.2", process.port), SECONDS) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert client.recv(4096).endswith(b"Hi you")
         process.stop()
@@ -438,16 +439,14 @@ class TestEnvFile:
         for line in process.popen.stderr:
             if "all workers are new" in line:
                 break
-        deadline = time.monotonic() + 10
-        while process.get("/").text != "after":
-            assert time.monotonic() < deadline
+        eventually(lambda: process.get("/").text == "after")
         process.stop()
 
 
 @pytest.mark.parametrize("options", [(), ("-w", "2")])
 def test_systemd_is_told_when_it_serves_and_when_it_stops(start, tmp_path, options):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.settimeout(10)
+        manager.settimeout(SECONDS)
         manager.bind(str(tmp_path / "notify"))
         address = str(tmp_path / "notify")
         process = start("-m", "vivace", "run", "hello:app", "--port", "0", *options, NOTIFY_SOCKET=address)
@@ -479,7 +478,7 @@ def test_the_help_is_in_groups(run):
 
 def over_unix(path):
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(10)
+        client.settimeout(SECONDS)
         client.connect(str(path))
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         return client.makefile("rb").read()
@@ -605,7 +604,7 @@ class TestOptions:
         with pytest.raises(TimeoutError):
             second.socket.recv(1)
         first.close()
-        second.socket.settimeout(10)
+        second.socket.settimeout(SECONDS)
         assert second.socket.recv(12) == b"HTTP/1.1 200"
 
     def test_timeout_head(self, serving):

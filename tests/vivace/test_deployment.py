@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from waiting import SECONDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "deployment.md"
 HELLO = """
@@ -46,11 +47,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def ask(port, seconds=20, **headers):
+def ask(port, **headers):
     """The answer of what may be starting still: status, body."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS
     while True:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
         try:
             connection.request("GET", "/", headers=headers)
             answer = connection.getresponse()
@@ -92,7 +93,7 @@ def test_the_command_of_the_unit_serves_the_socket_of_systemd(tmp_path):
             assert ask(port, Host="a", **{"X-Forwarded-For": "x"}) == (200, "a|x|none")
         finally:
             popen.terminate()
-            _, err = popen.communicate(timeout=20)
+            _, err = popen.communicate(timeout=SECONDS)
     assert '"GET / HTTP/1.1" 200 ' in err
     assert popen.returncode == 0
 
@@ -124,7 +125,7 @@ def test_nginx_before_it(tmp_path, start):
                 assert ask(port, Host="shop.example") == (200, "shop.example|127.0.0.1|none")
         finally:
             popen.terminate()
-            popen.wait(20)
+            popen.wait(SECONDS)
     _, _, err = process.stop()
     assert err.count("- - - [") == 3
 
@@ -144,7 +145,7 @@ def test_haproxy_before_it(tmp_path, start):
             status, body = ask(port, Host="shop.example")
         finally:
             popen.terminate()
-            popen.wait(20)
+            popen.wait(SECONDS)
     assert (status, body.split("|")[:2]) == (200, ["shop.example", "127.0.0.1"])
 
 

@@ -11,6 +11,7 @@ from http.cookies import SimpleCookie
 from json import JSONDecodeError
 
 import pytest
+from waiting import SECONDS
 
 from vivace import Application, RouteNotFoundException
 
@@ -395,7 +396,7 @@ def test_requests_are_extended(serve):
     assert client.request("/", Host="api.x", User_Agent="agent").text == "Hello tnega"
     assert client.request("/", Host="x").text == "Hello stranger"
     assert client.request("/callback").text == "cb"
-    assert called.wait(10)
+    assert called.wait(SECONDS)
 
 
 # 8: HTML, and the example of an API with a database
