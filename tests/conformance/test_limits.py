@@ -9,7 +9,7 @@ import time
 from threading import Thread
 
 import pytest
-from wire import CLOSE, SECONDS, Wire, chunked, eventually, get, post, split, whole
+from wire import CLOSE, SECONDS, Wire, chunked, eventually, get, in_time, post, sending_on, split, whole
 
 from vivace import Application
 
@@ -38,11 +38,13 @@ def test_a_target_that_is_too_long_alone_is_414(serve, limited, size):
 
 @pytest.mark.parametrize(("start", "status"), [(b"GET / HTTP/1.1\r\nHost: test\r\nX: ", 431), (b"GET /", 414)])
 def test_a_head_without_an_end_is_refused_once_it_is_too_long(serve, limited, start, status):
-    with Wire(serve(limited(limit_head_bytes=2_000)).port) as wire:
+    def talk(wire):
         wire.send(start)
         for _ in range(25):
             wire.try_send(b"x" * 100)
-        assert wire.answer().status == status
+        return wire.answer().status
+
+    assert sending_on(serve(limited(limit_head_bytes=2_000)).port, talk) == status
 
 
 def test_fields_as_many_as_allowed_are_served_and_one_more_is_431(serve, limited):
@@ -263,15 +265,6 @@ def test_idle_connections_beyond_the_limit_keep_the_queue_waiting_only_while_the
     second.close()
 
 
-def in_time(attempt):
-    """Tried again when this machine was too slow for the time-out to mean anything."""
-    for _ in range(50):
-        kept_up, result = attempt()
-        if kept_up:
-            return result
-    pytest.skip("this machine is too slow to keep up with a time-out")
-
-
 # Times: no test may fail because something took long, so each waits for what must come
 
 
@@ -293,13 +286,16 @@ def test_a_head_that_does_not_end_is_408(hurried, data):
 
 def test_a_head_that_trickles_is_408(hurried):
     """Time counts from its first byte: one byte now and then does not keep a connection for ever."""
-    with Wire(hurried(head=0.3).port) as wire:
+
+    def talk(wire):
         for byte in get("/", "X: " + "x" * 10_000):
             wire.try_send(bytes([byte]))
             if not wire.silent():
                 break
             time.sleep(0.01)
-        assert wire.answer().status == 408
+        return wire.answer().status
+
+    assert sending_on(hurried(head=0.3).port, talk) == 408
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """What is refused gets its answer, in its turn, and ends the connection: nothing behind it is ever a request."""
 
 import tomllib
+from itertools import count
 from pathlib import Path
 
 import pytest
-from wire import Wire, chunked, eventually, get, post, split, whole
+from wire import Wire, chunked, eventually, get, post, sending_on, split, whole
 
 BEHIND = get("/dump/smuggled")
 
@@ -60,29 +61,37 @@ def test_a_refusal_waits_for_the_slow_answers_before_it(server, wire, name):
 def test_a_refusal_is_not_lost_when_the_client_sends_on(server, wire, name, slow):
     """Bytes that nobody reads would make the close a reset, and a reset destroys what the client has not read."""
     data, status = REFUSED[name]
-    connection, other = wire(), wire()
-    connection.send((get("/wait/it") if slow else b"") + data)
-    for _ in range(20):
-        connection.send(BEHIND * 500)
-        other.send(get("/at-once/x"))
+    other, gates = wire(), (f"gate{number}" for number in count())
+
+    def talk(connection):
+        gate = next(gates)
+        connection.send((get(f"/wait/{gate}") if slow else b"") + data)
+        for _ in range(20):
+            connection.send(BEHIND * 500)
+            other.send(get("/at-once/x"))
+            other.answer()
+        assert connection.silent() or not slow
+        other.send(get(f"/open/{gate}"))
         other.answer()
-    other.send(get("/open/it"))
-    other.answer()
-    connection.send(BEHIND * 500)
-    answers = split(connection.until_closed())
+        connection.send(BEHIND * 500)
+        return split(connection.until_closed())
+
+    answers = sending_on(server.port, talk)
     assert [answer.status for answer in answers] == ([200] if slow else []) + [status]
     assert server.app.served == 0
 
 
-def test_a_refused_upload_is_answered_before_it_is_read(wire):
-    connection = wire()
-    connection.send(get("/dump", "Content-Length: 99999999999", method="POST"))
-    answer = connection.answer()
-    assert (answer.status, answer.headers["connection"]) == (413, "close")
-    for _ in range(20):
-        connection.try_send(b"x" * 65536)
-    connection.end()
-    assert connection.until_closed() == b""
+def test_a_refused_upload_is_answered_before_it_is_read(server):
+    def talk(connection):
+        connection.send(get("/dump", "Content-Length: 99999999999", method="POST"))
+        answer = connection.answer()
+        assert (answer.status, answer.headers["connection"]) == (413, "close")
+        for _ in range(20):
+            connection.send(b"x" * 65536)
+        connection.end()
+        return connection.until_closed()
+
+    assert sending_on(server.port, talk) == b""
 
 
 def test_a_refusal_with_an_expectation_is_not_told_to_go_on(wire):

@@ -3,11 +3,18 @@
 import re
 import socket
 import struct
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+import pytest
 from waiting import SECONDS, eventually  # noqa: F401 - for those who import what goes over the wire
+
+LINGERS = 1.5  # seconds, less than the server's two: so long it reads on behind its last answer
+
+T = TypeVar("T")
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 (\d{3}) [\t -~\x80-\xff]*")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t -~\x80-\xff]*)")
@@ -102,6 +109,7 @@ class Wire:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.connect(("127.0.0.1", port))
         self.rest = b""
+        self.quiet = time.monotonic()  # when it had certainly not been answered yet
 
     def __enter__(self):
         return self
@@ -164,10 +172,12 @@ class Wire:
         """Whether nothing has come so far."""
         if self.rest:
             return False
+        now = time.monotonic()
         self.socket.setblocking(False)
         try:
             self.rest = self.socket.recv(1 << 18)
         except BlockingIOError:
+            self.quiet = now
             return True
         else:
             return False
@@ -188,3 +198,30 @@ def whole(port: int, data: bytes) -> bytes:
     with Wire(port) as wire:
         wire.send(data)
         return wire.until_closed()
+
+
+def in_time(attempt: Callable[[], tuple[bool, T]]) -> T:
+    """What came. The attempt is made again when it says that this machine was too slow for a time-out to mean anything."""
+    for _ in range(50):
+        kept_up, result = attempt()
+        if kept_up:
+            return result
+    pytest.skip("this machine is too slow to keep up with a time-out")
+
+
+def sending_on(port: int, talk: Callable[[Wire], T]) -> T:
+    """What a talk gives that sends on behind the last answer, which the server puts up with for a while.
+
+    A reset is an error, unless it met a client that was slower than that, by what `wire.silent()` has seen.
+    """
+
+    def attempt() -> tuple[bool, T | None]:
+        with Wire(port) as wire:
+            try:
+                return True, talk(wire)
+            except OSError as error:
+                if isinstance(error, TimeoutError) or time.monotonic() - wire.quiet < LINGERS:
+                    raise
+                return False, None
+
+    return in_time(attempt)
