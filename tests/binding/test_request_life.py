@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from waiting import SECONDS, eventually
 
 from vivace import Application, BodyError
 
@@ -276,11 +277,12 @@ class TestAnswers:
 
     def test_an_answer_to_a_client_that_has_gone_meanwhile(self, serve):
         app = Application()
-        called, ended = [], threading.Event()
+        called, began, ended = [], threading.Event(), threading.Event()
 
         @app.get("/")
         async def handler(request):
             request.add_done_callback(lambda request: called.append("callback"))
+            began.set()
             try:
                 await asyncio.sleep(30)
             except asyncio.CancelledError:
@@ -293,9 +295,9 @@ class TestAnswers:
         served = serve(app)
         client = served.client()
         client.send(GET.format("/"))
-        time.sleep(0.05)
+        assert began.wait(SECONDS)
         reset(client)
-        assert ended.wait(5)
+        assert ended.wait(SECONDS)
         assert served.get("/other").text == "other"
         assert called == ["callback", True, "late callback"]
 
@@ -341,17 +343,18 @@ class TestAnswers:
 
     def test_the_server_may_end_in_the_middle(self, serve):
         app = Application()
-        called = []
+        began, called = [], []
 
         @app.get("/")
         async def handler(request):
             request.add_done_callback(lambda request: called.append(request.path))
-            await asyncio.sleep(30)
+            began.append(request)
+            await asyncio.sleep(60)
 
         served = serve(app, graceful=0)
         client = served.client()
         client.send(GET.format("/") * 3)
-        time.sleep(0.05)
+        eventually(lambda: len(began) == 3)
         served.stop()
         assert called == ["/"] * 3
 

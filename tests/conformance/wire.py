@@ -201,7 +201,7 @@ def whole(port: int, data: bytes) -> bytes:
 
 
 def in_time(attempt: Callable[[], tuple[bool, T]]) -> T:
-    """What came. The attempt is made again when it says that this machine was too slow for a time-out to mean anything."""
+    """What came; an attempt that says that this machine was too slow for a time-out to mean anything is made again."""
     for _ in range(50):
         kept_up, result = attempt()
         if kept_up:

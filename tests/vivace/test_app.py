@@ -3,9 +3,11 @@
 import asyncio
 import json
 import logging
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
+from waiting import SECONDS, eventually
 
 from vivace import Application, HTTPError, RouteNotFoundException
 from vivace.loop import EngineLoop
@@ -340,41 +342,41 @@ class TestLife:
         again.close()
 
     def test_requests_in_flight_are_answered_before_the_end(self, app, serve):
-        entered = []
+        entered, go_on = threading.Event(), asyncio.Event()
 
         @app.get("/")
         async def slow():
-            entered.append(1)
-            await asyncio.sleep(0.3)
+            entered.set()
+            await go_on.wait()
             return "done"
 
         served = serve(app)
         client = served.client()
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        while not entered:
-            pass
+        assert entered.wait(SECONDS)
         idle = served.client()
+        eventually(lambda: served.running.server.connections == 2)
         served.end()
+        assert idle.at_end()
+        served._loop.call_soon_threadsafe(go_on.set)
         answer = client.answer()
         assert (answer.text, answer.headers["connection"]) == ("done", "close")
         assert client.at_end()
-        assert idle.at_end()
         served.stop()
         assert served.running.cut == 0
 
     def test_the_deadline_cuts_what_is_left(self, app, serve):
-        entered = []
+        entered = threading.Event()
 
         @app.get("/")
         async def slow():
-            entered.append(1)
-            await asyncio.sleep(30)
+            entered.set()
+            await asyncio.sleep(60)
 
         served = serve(app, graceful=0.05)
         client = served.client()
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        while not entered:
-            pass
+        assert entered.wait(SECONDS)
         served.end()
         assert client.at_end()
         served.stop()
