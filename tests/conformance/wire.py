@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 from waiting import SECONDS, eventually  # noqa: F401 - for those who import what goes over the wire
 
-LINGERS = 1.5  # seconds, less than the server's two: so long it reads on behind its last answer
+LINGERS = 1.5  # seconds, less than the server's two: so long at least it listens behind its last answer
 
 T = TypeVar("T")
 
