@@ -1,4 +1,4 @@
-"""The black box: what a worker was doing when it died, in memory that its supervisor reads.
+"""The black box: what a process does, or was doing when it died, in memory that its supervisor reads.
 
 A memfd. In front lies what the engine writes (`src/binding/py_blackbox.h`), behind it the names of the routes, which
 are written once. Reading is `pread`: nothing that a dying worker has written can hurt its supervisor.
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from vivace import _engine
 from vivace.routing import Route
 
-__all__ = ["Account", "attach", "create", "read", "tally", "title"]
+__all__ = ["Account", "attach", "counted", "create", "read", "tally", "title"]
 
 _HEAD = struct.Struct("=QIIII")  # black_box: requests, connections, running, routes, reserved
 _COUNT = struct.Struct("=I")
@@ -44,6 +44,16 @@ class Account:
             more = f" and {len(self.waiting) - 5} other routes" if len(self.waiting) > 5 else ""  # noqa: PLR2004
             parts.append(f"while {waited}{more} waited")
         return " and ".join(parts) or "while no handler was running"
+
+    def state(self, uptime: float, memory: int) -> str:
+        """How it stands, in one line, `uptime` seconds after its start and with so many bytes of memory in use."""
+        done = f"{counted(self.requests, 'request')} in {uptime:.1f} s"
+        return f"{done}, {memory >> 20} MiB of memory, {counted(self.connections, 'open connection')}, {self}"
+
+
+def counted(count: int, what: str) -> str:
+    """Name so many of a thing: `1 request`, `2 requests`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def create() -> int:

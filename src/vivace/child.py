@@ -55,9 +55,9 @@ class Death:
     def __str__(self) -> str:
         """How, when, and what it was doing, in one line."""
         told = self.account
-        lived = f"after {self.uptime:.1f} s and {told.requests} request{'' if told.requests == 1 else 's'}"
+        lived = f"after {self.uptime:.1f} s and {blackbox.counted(told.requests, 'request')}"
         memory = f", with at most {self.memory >> 20} MiB of memory" if self.memory else ""
-        cut = f"; {told.connections} open connection{'' if told.connections == 1 else 's'}" if told.connections else ""
+        cut = f"; {blackbox.counted(told.connections, 'open connection')}" if told.connections else ""
         return f"{self.how} {lived}{memory}, {told}{cut}"
 
     @property
@@ -164,6 +164,12 @@ class Child:
     def memory(self) -> int:
         """Bytes of memory in use now."""
         return cgroup.memory_of(self.pid)
+
+    @property
+    def state(self) -> str:
+        """What it is about, in one line."""
+        account = blackbox.read(self._box)
+        return f"{self.phase.name.lower()}, {account.state(time.monotonic() - self.born, self.memory)}"
 
     def give(self, listeners: Sequence[Listener]) -> None:
         """Hand the listening sockets over, which it waits for."""

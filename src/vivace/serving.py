@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from types import FrameType
@@ -19,6 +19,7 @@ from vivace.access import AccessLog
 from vivace.lifespan import ShutdownError
 from vivace.loop import EngineLoop, new_event_loop, uvloop_factory
 from vivace.settings import LIMITS, Settings, strangers
+from vivace.signals import StateTeller, is_free
 from vivace.sockets import Listener, open_listeners
 from vivace.terminal import Terminal
 from vivace.threads import DEFAULT as DEFAULT_THREADS
@@ -150,9 +151,14 @@ def serve(app: "Application", settings: Settings) -> ExitStatus:
         listeners = open_listeners(settings.places, settings.backlog, settings.uds_mode)
     except (OSError, ValueError) as error:
         return complain(getattr(error, "strerror", None) or str(error), ExitStatus.NOT_STARTED)
+    box: int | None = None
     try:
-        return conducted(app, listeners, settings, lambda: _Signals(settings))
+        with suppress(OSError):  # it is for the state that SIGUSR1 asks for, no more
+            box = blackbox.create()
+        return conducted(app, listeners, settings, lambda: _Signals(settings, box), box=box)
     finally:
+        if box is not None:
+            os.close(box)
         for listener in listeners:
             listener.close()
 
@@ -322,14 +328,16 @@ class _Signals:
     """SIGTERM and SIGINT: the first stops in good order, the second at once, even where a handler blocks the loop.
 
     SIGHUP, which has workers replaced where there are any, is told in the log and else does nothing; unless the
-    terminal is gone: then it is as good as a SIGTERM. Whoever deals with it by himself, or ignores it, may.
+    terminal is gone: then it is as good as a SIGTERM. SIGUSR1 asks for the state. Whoever deals with those by
+    himself, or ignores them, may.
     """
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, box: int | None) -> None:
         self.asked = False
         self._settings = settings
+        self._tell_state = StateTeller(box)
         self._caught: int | None = None
         self._caught_at = 0.0
         self._loop = asyncio.get_running_loop()
@@ -345,9 +353,15 @@ class _Signals:
                 # The loop's handler is for its wake-up pipe; ours, put over it, runs even when the loop does not.
                 self._loop.add_signal_handler(number, lambda: None)
                 signal.signal(number, self._on_signal)
-            if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-                self._before[signal.SIGHUP] = signal.SIG_DFL
-                self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup, Terminal())
+            terminal = Terminal()
+            optional: dict[int, Callable[[], None]] = {
+                signal.SIGHUP: lambda: self._on_hangup(terminal),
+                signal.SIGUSR1: self._tell_state,
+            }
+            for wanted, handler in optional.items():
+                if is_free(wanted):
+                    self._before[wanted] = signal.SIG_DFL
+                    self._loop.add_signal_handler(wanted, handler)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from vivace import _engine, logs, notify
+from vivace import _engine, blackbox, logs, notify
 from vivace.child import Child, Death, Phase
 from vivace.program import Program
 from vivace.serving import ExitStatus, Leave, announce, complain
@@ -458,6 +458,7 @@ class _Supervisor:
             signal.SIGTERM: lambda: self._on_stop(signal.SIGTERM),
             signal.SIGQUIT: lambda: self._stop_now(signal.SIGQUIT),
             signal.SIGHUP: lambda: self._on_hup(terminal),
+            signal.SIGUSR1: self._tell_state,
             signal.SIGTTIN: self._more,
             signal.SIGTTOU: self._fewer,
         }
@@ -471,6 +472,11 @@ class _Supervisor:
             with contextlib.suppress(ChildProcessError):
                 while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
                     pass
+
+    def _tell_state(self) -> None:
+        _log.info("SIGUSR1: %s", blackbox.counted(len(self._slots), "worker"))
+        for child in sorted(self._children, key=lambda child: (child.number, child.born)):
+            _log.info("%s: %s", child, child.state)
 
     def _on_hup(self, terminal: Terminal) -> None:
         if terminal.is_gone():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from vivace import _engine, logs
 from vivace.serving import ExitStatus, Leave, Running, complain, conducted
 from vivace.settings import Settings
+from vivace.signals import StateTeller, is_free
 from vivace.sockets import Listener
 from vivace.version import __version__
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["BLOCKED", "LONGEST", "MOST_SOCKETS", "VARIABLE", "Ticket", "serve", "ticket"]
 
 VARIABLE = "_VIVACE_WORKER"
-BLOCKED = (signal.SIGINT, signal.SIGHUP)  # while a worker begins, until it deals with them
+BLOCKED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)  # while a worker begins, until it deals with them
+_TERMINAL = (signal.SIGINT, signal.SIGHUP)  # come from a terminal, to its whole group
 LONGEST = 1 << 17  # bytes of one message
 MOST_SOCKETS = 250  # that one message may carry (SCM_MAX_FD)
 
@@ -85,10 +87,10 @@ def ticket() -> Ticket | None:
     if os.environ.get("LISTEN_PID") == str(found.supervisor):
         os.environ["LISTEN_PID"] = str(os.getpid())  # so that the settings name the sockets, which the supervisor has
     if threading.current_thread() is threading.main_thread():
-        # A terminal tells its whole group. What becomes of the workers is the supervisor's to say.
-        for number in BLOCKED:
+        # What becomes of the workers is the supervisor's to say.
+        for number in _TERMINAL:
             signal.signal(number, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINAL)
     _engine.set_process_title(f"vivace: worker {found.number} [{found.label}]", f"vivace w{found.number}")
     return found
 
@@ -149,6 +151,9 @@ class _Orders:
         self._loop.add_reader(self._control, self._on_order)
         with suppress(ValueError, RuntimeError):  # not the main thread
             self._loop.add_signal_handler(signal.SIGTERM, self._begin_stop, self._leave)
+            if is_free(signal.SIGUSR1):
+                self._loop.add_signal_handler(signal.SIGUSR1, StateTeller(self._mine.box))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
         return self
 
     def __exit__(self, *_: object) -> None:
