@@ -121,7 +121,7 @@ class _Supervisor:
         self._served = False  # all workers have served
         self._tasks: set[asyncio.Task[None]] = set()
         self._change = asyncio.Lock()  # one replacement at a time
-        self._reloading: asyncio.Task[None] | None = None
+        self._filling: asyncio.Task[None] | None = None  # all places: the first time, or to reload
         self._stop = asyncio.Event()
         self._status = ExitStatus.OK
         self._signalled: tuple[int, float] | None = None
@@ -134,7 +134,7 @@ class _Supervisor:
         try:
             if self._watch is not None:
                 self._go(self._reload_on_changes(self._watch))
-            begin = self._go(self._begin())
+            begin = self._filling = self._go(self._begin())
             stop = asyncio.ensure_future(self._stop.wait())
             await asyncio.wait([begin, stop], return_when=asyncio.FIRST_COMPLETED)
             await stop
@@ -147,7 +147,8 @@ class _Supervisor:
     async def _begin(self) -> None:
         """Start the first worker, who tells what the application asks for, then the others."""
         try:
-            await self._fill()
+            async with self._change:
+                await self._fill()
         except OSError as error:
             self._tell(error)
             self._fail(ExitStatus.NOT_STARTED)
@@ -430,11 +431,11 @@ class _Supervisor:
 
     async def _reload_on_changes(self, watch: Watch) -> None:
         async for changed in watch.changes():
-            if self._reloading is not None and not self._reloading.done():
-                self._reloading.cancel()  # what it was starting is old by now
-                await asyncio.wait([self._reloading])
+            if self._filling is not None and not self._filling.done():
+                self._filling.cancel()  # what it was starting is old by now
+                await asyncio.wait([self._filling])
             _log.info("%s: reloading", changed)
-            self._reloading = self._go(self._reload())
+            self._filling = self._go(self._reload())
 
     async def _reload(self) -> None:
         async with self._change:

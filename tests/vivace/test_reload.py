@@ -301,3 +301,26 @@ class TestWatch:
         assert looks[0] == looks[3] == {}
         assert looks[1].keys() == looks[2].keys() == {str(file)}
         assert looks[1] != looks[2]
+
+
+def test_a_save_while_the_first_workers_start(write, watcher, start, tmp_path):
+    slow_second = """
+    try:
+        os.close(os.open("first", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        import time
+        os.write(1, b"second\\n")
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+    """
+    write("", textwrap.dedent(APP).replace("VERSION", "v0") + textwrap.dedent(slow_second))
+    options = ("--port", "0", "--reload", "--reload-delay", "50ms", "--workers", "2")
+    process = start("-m", "vivace", "run", "shop:app", *options, **watcher)
+    assert process.popen.stdout.readline() == "second\n"
+    write("v1")
+    line(process, "reloading")
+    assert "(2 workers" in process.ready()
+    (tmp_path / "go").touch()
+    until(lambda: len(workers(process)) == 2)  # those that had begun with the old code have gone
+    assert {process.get("/").text for _ in range(50)} == {"v1"}
+    assert process.stop()[0] == 0
