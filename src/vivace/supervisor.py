@@ -395,14 +395,21 @@ class _Supervisor:
                 child = slot.current
                 if child is None or child.phase is not Phase.SERVING or slot.successor is not None:
                     continue
-                if why := self._too_much(child):
-                    _log.info("%s %s: a new one takes over", child, why)
-                    async with self._change:
-                        try:
-                            await self._replace(slot, self._gentle)
-                        except (OSError, _StartError) as error:
-                            self._tell(error)
-                            await asyncio.sleep(_PAUSE)
+                if (why := self._too_much(child)) and not await self._renewed(slot, child, why):
+                    await asyncio.sleep(_PAUSE)
+
+    async def _renewed(self, slot: _Slot, child: Child, why: str) -> bool:
+        """Replace a worker if it is still the one that serves there; False if that failed."""
+        async with self._change:
+            if slot not in self._slots or slot.current is not child or child.phase is not Phase.SERVING:
+                return True  # it has gone while this waited for its turn: who saw to that fills the place
+            _log.info("%s %s: a new one takes over", child, why)
+            try:
+                await self._replace(slot, self._gentle)
+            except (OSError, _StartError) as error:
+                self._tell(error)
+                return False
+            return True
 
     def _too_much(self, child: Child) -> str:
         if child.max_requests is not None and (requests := child.requests) >= child.max_requests:

@@ -541,3 +541,22 @@ class TestReplacing:
         line(process, "SIGTTOU: 1 worker")
         assert process.get("/").status == 200
         assert process.stop()[0] == 0
+
+    def test_a_worker_that_cannot_be_recycled_does_not_hold_up_the_mended_code(self, script, tmp_path):
+        process = script(
+            "import vivace.supervisor",
+            "vivace.supervisor._PAUSE = 3600",
+            "app.run(port=0, workers=1, max_requests=5)",
+        )
+        process.ready()
+        text = (tmp_path / "shop.py").read_text()
+        (tmp_path / "shop.py").write_text("raise RuntimeError('broken meanwhile')\n")
+        for _ in range(5):
+            assert process.get("/").status == 200
+        line(process, "a new one takes over")
+        line(process, "broken meanwhile")
+        (tmp_path / "shop.py").write_text(text.replace("str(os.getpid())", "'new'"))
+        process.signal(signal.SIGHUP)
+        line(process, "all workers are new")
+        until(lambda: process.get("/").text == "new")
+        assert process.stop()[0] == 0

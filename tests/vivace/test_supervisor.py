@@ -1,0 +1,97 @@
+"""The supervisor's bookkeeping, where two things meet or something fails half-way: with workers that are made up."""
+
+import asyncio
+import os
+from contextlib import suppress
+
+from vivace import supervisor
+from vivace.child import Phase
+from vivace.program import Program
+from vivace.settings import resolve
+
+PROGRAM = Program(("true",), ".", {}, "shop:app", ".")
+
+
+class Worker:
+    """As much of a Child as the bookkeeping knows. It serves as soon as it is started."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.pid = os.getpid()
+        self.phase = Phase.SERVING
+        self.io = "epoll"
+        self.settings = None
+        self.dismissed = self.left = False
+        self.known, self.ready = asyncio.Event(), asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.max_requests: int | None = None
+        self.served = 0
+        self.looks = 0
+        self.known.set()
+        self.ready.set()
+
+    @property
+    def requests(self) -> int:
+        self.looks += 1
+        return self.served
+
+    def leave(self, how) -> None:
+        del how
+        self.dismissed = True
+        self.phase = Phase.ENDED
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+class Bench(supervisor._Supervisor):
+    """A supervisor whose workers are made up; the start of the n-th of them fails where `fails` says so."""
+
+    def __init__(self, *, fails: int = 0, **settings: object) -> None:
+        super().__init__(PROGRAM, resolve([settings], {}, {}))
+        self.started: list[Worker] = []
+        self._fails = fails
+
+    def _start(self, number: int):
+        if len(self.started) + 1 == self._fails:
+            raise OSError(11, "Resource temporarily unavailable")
+        self.started.append(Worker(number))
+        return self.started[-1]
+
+    def places(self, count: int) -> list[supervisor._Slot]:
+        self._slots = [supervisor._Slot(n, Worker(n)) for n in range(1, count + 1)]
+        return self._slots
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*self._tasks)
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+def test_who_was_replaced_while_the_recycling_waited_is_not_replaced_again(monkeypatch):
+    monkeypatch.setattr(supervisor, "_LOOK", 0.0)
+
+    async def run() -> None:
+        bench = Bench(max_requests=10)
+        (slot,) = bench.places(1)
+        old, new = slot.current, Worker(1)
+        old.max_requests, old.served, new.max_requests = 10, 10, 10
+        await bench._change.acquire()  # a roll
+        bench._go(bench._recycle())
+        await until(lambda: old.looks)
+        slot.current = new
+        bench._change.release()
+        await until(lambda: new.looks > 1)
+        assert (slot.current, bench.started) == (new, [])
+        new.served = 10
+        await until(lambda: slot.current is not new)
+        assert [worker.number for worker in bench.started] == [1]
+        await bench.end()
+
+    asyncio.run(run())
