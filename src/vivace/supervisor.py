@@ -166,7 +166,9 @@ class _Supervisor:
         try:
             await self._serving(fresh[first])
             slots = self._slots or [first, *(_Slot(number) for number in range(2, self._settings.workers + 1))]
-            fresh.update({slot: self._succeed(slot) for slot in slots if slot is not first})
+            for slot in slots:
+                if slot is not first:
+                    fresh[slot] = self._succeed(slot)  # one by one: should the next fail, these are known
             await asyncio.gather(*(self._serving(child) for child in fresh.values()))
         except BaseException:
             for slot, child in fresh.items():

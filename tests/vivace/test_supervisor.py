@@ -4,6 +4,8 @@ import asyncio
 import os
 from contextlib import suppress
 
+import pytest
+
 from vivace import supervisor
 from vivace.child import Phase
 from vivace.program import Program
@@ -44,7 +46,7 @@ class Worker:
 
 
 class Bench(supervisor._Supervisor):
-    """A supervisor whose workers are made up; the start of the n-th of them fails where `fails` says so."""
+    """A supervisor whose workers are made up; the start of the n-th of them fails once where `fails` says so."""
 
     def __init__(self, *, fails: int = 0, **settings: object) -> None:
         super().__init__(PROGRAM, resolve([settings], {}, {}))
@@ -53,6 +55,7 @@ class Bench(supervisor._Supervisor):
 
     def _start(self, number: int):
         if len(self.started) + 1 == self._fails:
+            self._fails = 0
             raise OSError(11, "Resource temporarily unavailable")
         self.started.append(Worker(number))
         return self.started[-1]
@@ -92,6 +95,23 @@ def test_who_was_replaced_while_the_recycling_waited_is_not_replaced_again(monke
         new.served = 10
         await until(lambda: slot.current is not new)
         assert [worker.number for worker in bench.started] == [1]
+        await bench.end()
+
+    asyncio.run(run())
+
+
+def test_when_one_of_several_cannot_be_started_the_others_are_given_up():
+    async def run() -> None:
+        bench = Bench(fails=3)
+        slots = bench.places(3)
+        old = [slot.current for slot in slots]
+        with pytest.raises(OSError, match="temporarily unavailable"):
+            await bench._fill()
+        assert [worker.dismissed for worker in bench.started] == [True, True]
+        assert [(slot.current, slot.successor) for slot in slots] == [(worker, None) for worker in old]
+        await bench._fill()
+        assert [slot.current for slot in slots] == bench.started[2:]
+        assert all(worker.dismissed for worker in old)
         await bench.end()
 
     asyncio.run(run())
