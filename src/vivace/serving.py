@@ -383,7 +383,8 @@ class _Signals:
         if self._caught is not None:
             if now - self._caught_at < _ECHO:
                 return
-            complain(f"stopped at once by a second signal ({signal.Signals(number).name})", ExitStatus.INTERNAL)
+            with suppress(Exception):  # stderr may be gone, or be what this has interrupted: that is no reason to stay
+                complain(f"stopped at once by a second signal ({signal.Signals(number).name})", ExitStatus.INTERNAL)
             os._exit(128 + number)
         self.asked, self._caught, self._caught_at = True, number, now
         self._loop.call_soon_threadsafe(self._begin_stop, number)

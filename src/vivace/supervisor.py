@@ -512,7 +512,8 @@ class _Supervisor:
             child.kill()
         for listener in self._listeners:
             listener.close()
-        complain(f"stopped at once by {which} ({signal.Signals(number).name})", ExitStatus.INTERNAL)
+        with contextlib.suppress(Exception):  # stderr may be gone: that is no reason to stay
+            complain(f"stopped at once by {which} ({signal.Signals(number).name})", ExitStatus.INTERNAL)
         os._exit(128 + number)
 
 

@@ -1,9 +1,13 @@
 """`app.run()` and the end of a server: scripts, signals, exit statuses."""
 
+import fcntl
 import os
 import signal
 import subprocess
+import sys
+import termios
 import textwrap
+import time
 from contextlib import ExitStack, closing
 
 import pytest
@@ -308,3 +312,52 @@ def test_logs_of_the_programs_own_choice_are_left_alone(script):
     process.ready()
     _, _, err = process.stop()
     assert err == "MINE vivace SIGTERM: stopping\n"
+
+
+def unread(stream):
+    """How many bytes wait in a pipe."""
+    return int.from_bytes(fcntl.ioctl(stream, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+
+
+def test_a_second_signal_ends_at_once_who_is_writing_to_stderr(script):
+    process = script(
+        "@app.get('/flood')",
+        "def flood():",
+        "    import signal",
+        "    conductor = signal.getsignal(signal.SIGTERM).__self__",
+        "    print('in', flush=True)",
+        "    while not conductor.asked:",
+        "        time.sleep(0.01)",
+        "    time.sleep(0.5)",  # from then on another signal is the second one
+        "    print('caught', flush=True)",
+        "    while True:",
+        "        sys.stderr.write('x' * 4095 + '\\n')",
+        "app.run(port=0)",
+        PYTHONUNBUFFERED="",
+    )
+    process.ready()
+    process.client().send("GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert process.popen.stdout.readline() == "in\n"
+    process.signal(signal.SIGTERM)
+    assert process.popen.stdout.readline() == "caught\n"
+    full = fcntl.fcntl(process.popen.stderr, fcntl.F_GETPIPE_SZ)
+    deadline = time.monotonic() + 30
+    while unread(process.popen.stderr) < full:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.signal(signal.SIGTERM)
+    assert process.end()[0] == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_signal_ends_at_once_who_has_nobody_to_tell(script, workers):
+    process = script(f"app.run(port=0, workers={workers})", SLEEP="60")
+    process.ready()
+    process.client().send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert process.popen.stdout.readline() == "in\n"
+    process.signal(signal.SIGTERM)
+    assert "stopping" in process.popen.stderr.readline()
+    process.popen.stderr.close()
+    assert not ended(process, 0.5)
+    process.signal(signal.SIGTERM)
+    assert process.popen.wait(30) == 128 + signal.SIGTERM
