@@ -479,9 +479,17 @@ class _Supervisor:
         for child in list(self._children):
             child.reap()
         if os.getpid() == 1:  # in a container: grandchildren that lost their parent are ours too
-            with contextlib.suppress(ChildProcessError):
-                while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
-                    pass
+            self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            # Look first: a worker may have died meanwhile, and how is its Child's to find out.
+            while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+                worker = next((child for child in self._children if child.pid == dead.si_pid), None)
+                if worker is not None and worker.phase is not Phase.ENDED:
+                    worker.reap()
+                else:
+                    os.waitpid(dead.si_pid, 0)
 
     def _tell_state(self) -> None:
         _log.info("SIGUSR1: %s", blackbox.counted(len(self._slots), "worker"))

@@ -115,3 +115,44 @@ def test_when_one_of_several_cannot_be_started_the_others_are_given_up():
         await bench.end()
 
     asyncio.run(run())
+
+
+# In a process of its own: it waits for any child.
+AS_PID_1 = """
+import asyncio, os, signal, subprocess, sys
+from pathlib import Path
+from vivace import supervisor
+from vivace.child import Child
+from vivace.program import Program
+from vivace.settings import resolve
+
+ENDED = os.WEXITED | os.WNOWAIT
+
+async def main():
+    master = supervisor._Supervisor(Program((sys.executable, "-c", "import time; time.sleep(60)"), ".", {}, "", "."),
+                                    resolve([], {}, {}))
+    worker = master._start(1)
+    reap, looks = Child.reap, []
+
+    def reap_and_die(self):  # the first look comes just too early
+        reap(self)
+        if not looks:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, self.pid, ENDED)
+        looks.append(self)
+
+    Child.reap = reap_and_die
+    orphan = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, orphan.pid, ENDED)
+    os.getpid = lambda: 1
+    for _ in range(2):
+        master._reap()
+    print((await worker.ended).status, Path(f"/proc/{orphan.pid}").exists())
+
+asyncio.run(main())
+"""
+
+
+def test_as_the_first_process_of_a_container_it_reaps_orphans_and_knows_how_its_workers_ended(start):
+    status, out, err = start("-c", AS_PID_1).end()
+    assert (status, out, err) == (0, "-9 False\n", "")
