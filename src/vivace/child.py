@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from resource import struct_rusage
@@ -117,20 +117,20 @@ class Child:
         """Start the program as worker `number`. OSError if that fails."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        control, box = theirs.detach(), blackbox.create()
-        ticket = Ticket(__version__, os.getpid(), number, program.label, control, box, program.call)
-        environ = {**program.environ, VARIABLE: json.dumps(asdict(ticket))}
-        # Ctrl-C, in a terminal, goes to the worker too. It must not find Python half awake.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
-        try:
-            popen = subprocess.Popen(program.arguments, cwd=program.directory, env=environ, pass_fds=[control, box])
-        except OSError:
-            ours.close()
-            os.close(box)
-            raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            os.close(control)
+        with ExitStack() as undo, theirs:
+            undo.callback(ours.close)
+            box = blackbox.create()
+            undo.callback(os.close, box)
+            control = theirs.fileno()
+            ticket = Ticket(__version__, os.getpid(), number, program.label, control, box, program.call)
+            environ = {**program.environ, VARIABLE: json.dumps(asdict(ticket))}
+            # Ctrl-C, in a terminal, goes to the worker too. It must not find Python half awake.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
+            try:
+                popen = subprocess.Popen(program.arguments, cwd=program.directory, env=environ, pass_fds=[control, box])
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            undo.pop_all()
         ours.setblocking(False)
         child = cls(
             number,

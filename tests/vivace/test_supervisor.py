@@ -3,11 +3,12 @@
 import asyncio
 import os
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from vivace import supervisor
-from vivace.child import Phase
+from vivace.child import Child, Phase
 from vivace.program import Program
 from vivace.settings import resolve
 
@@ -156,3 +157,21 @@ asyncio.run(main())
 def test_as_the_first_process_of_a_container_it_reaps_orphans_and_knows_how_its_workers_ended(start):
     status, out, err = start("-c", AS_PID_1).end()
     assert (status, out, err) == (0, "-9 False\n", "")
+
+
+@pytest.mark.parametrize("what", ["blackbox.create", "subprocess.Popen"])
+def test_a_worker_that_cannot_be_started_leaves_no_descriptor(monkeypatch, what):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    def held() -> set[Path]:
+        return set(Path("/proc/self/fd").iterdir())
+
+    async def run() -> None:
+        before = held()
+        with pytest.raises(OSError, match="Too many"):
+            Child.start(PROGRAM, 1)
+        assert held() == before
+
+    monkeypatch.setattr(f"vivace.child.{what}", fail)
+    asyncio.run(run())
