@@ -172,9 +172,9 @@ class Child:
         return f"{self.phase.name.lower()}, {account.state(time.monotonic() - self.born, self.memory)}"
 
     def give(self, listeners: Sequence[Listener]) -> None:
-        """Hand the listening sockets over, which it waits for."""
+        """Hand the listening sockets over, which it waits for. OSError if that fails, and it is still there."""
         message = json.dumps({"listeners": [listener.address for listener in listeners]}).encode()
-        with suppress(OSError):  # it has just ended, and we shall be told
+        with suppress(ConnectionError):  # it has just ended, and we shall be told
             socket.send_fds(self._control, [message], [listener.socket.fileno() for listener in listeners])
 
     def leave(self, how: Leave) -> None:

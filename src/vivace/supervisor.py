@@ -9,6 +9,7 @@ Rule 3: what fails before the first worker serves ends it all; what fails later 
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import random
@@ -27,6 +28,7 @@ from vivace.settings import Settings, strangers
 from vivace.sockets import Listener, open_listeners
 from vivace.terminal import Terminal
 from vivace.watching import Watch
+from vivace.worker import MOST_SOCKETS
 
 __all__ = ["supervise"]
 
@@ -248,13 +250,17 @@ class _Supervisor:
         return slot.successor
 
     def _give_up(self, slot: _Slot, child: Child) -> None:
-        """A worker that was started for a place will not take it. It may have accepted somebody already."""
+        """A worker that was started for a place will not take it; if nobody else has it, another one is started."""
+        self._dismiss(slot, child)
+        if self._is_vacant(slot):
+            self._revive(slot)
+
+    def _dismiss(self, slot: _Slot, child: Child) -> None:
+        """Have a worker leave that was started for a place. It may have accepted somebody already."""
         if child.phase is not Phase.ENDED:
             self._send_off(child, _RELOADED)
         if slot.successor is child:
             slot.successor = None
-        if self._is_vacant(slot):
-            self._revive(slot)
 
     async def _serving(self, child: Child) -> None:
         """Bring a worker to serve. _StartError if it ends before; OSError if there are no sockets for it."""
@@ -275,6 +281,10 @@ class _Supervisor:
         if settings.access_log is not None:
             settings.access_log.check()
         self._listeners = open_listeners(settings.places, settings.backlog, settings.uds_mode)
+        if (count := len(self._listeners)) > MOST_SOCKETS:
+            self._close_listeners()
+            advice = "give fewer addresses, or serve without workers"
+            raise OSError(errno.E2BIG, f"workers can share {MOST_SOCKETS} listening sockets, not {count}: {advice}")
         self._told = True
         self._settings = settings
         logs.install(settings.log_level, form=settings.log_format)
@@ -338,12 +348,15 @@ class _Supervisor:
             await asyncio.sleep(slot.pause)
             if not self._is_vacant(slot):
                 return
+            child = None
             try:
                 child = self._succeed(slot)
                 await self._serving(child)
             except (OSError, _StartError) as error:
                 if isinstance(error, _StartError) and error.child.dismissed:
                     return  # who has done that fills the place
+                if child is not None:
+                    self._dismiss(slot, child)
                 slot.failures += 1
                 self._tell(error)
                 if self._watch is not None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
-from contextlib import suppress
+import signal
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from vivace import supervisor
 from vivace.child import Child, Phase
 from vivace.program import Program
 from vivace.settings import resolve
+from vivace.sockets import Tcp, open_listeners
 
 PROGRAM = Program(("true",), ".", {}, "shop:app", ".")
 
@@ -47,18 +50,19 @@ class Worker:
 
 
 class Bench(supervisor._Supervisor):
-    """A supervisor whose workers are made up; the start of the n-th of them fails once where `fails` says so."""
+    """A supervisor whose workers are made up: the first of `kinds`. The start of the n-th fails once: `fails`."""
 
-    def __init__(self, *, fails: int = 0, **settings: object) -> None:
+    def __init__(self, *kinds: type[Worker], fails: int = 0, **settings: object) -> None:
         super().__init__(PROGRAM, resolve([settings], {}, {}))
         self.started: list[Worker] = []
+        self._kinds = list(kinds)
         self._fails = fails
 
     def _start(self, number: int):
         if len(self.started) + 1 == self._fails:
             self._fails = 0
             raise OSError(11, "Resource temporarily unavailable")
-        self.started.append(Worker(number))
+        self.started.append((self._kinds.pop(0) if self._kinds else Worker)(number))
         return self.started[-1]
 
     def places(self, count: int) -> list[supervisor._Slot]:
@@ -175,3 +179,62 @@ def test_a_worker_that_cannot_be_started_leaves_no_descriptor(monkeypatch, what)
 
     monkeypatch.setattr(f"vivace.child.{what}", fail)
     asyncio.run(run())
+
+
+def test_a_worker_that_cannot_be_given_the_sockets_is_followed_by_one_that_can(monkeypatch, capsys):
+    monkeypatch.setattr(supervisor, "_PAUSE", 0.0)
+
+    class Deaf(Worker):
+        def __init__(self, number: int) -> None:
+            super().__init__(number)
+            self.phase, self.settings = Phase.STARTING, resolve([], {}, {})
+
+        def give(self, listeners) -> None:
+            raise OSError(109, "Too many references: cannot splice")
+
+    async def run() -> None:
+        bench = Bench(Deaf)
+        bench._told = True
+        (slot,) = bench.places(1)
+        slot.current.phase = Phase.ENDED
+        bench._revive(slot)
+        await until(lambda: slot.current.phase is Phase.SERVING)
+        deaf, heard = bench.started
+        assert (deaf.dismissed, slot.current, slot.successor) == (True, heard, None)
+        await bench.end()
+
+    asyncio.run(run())
+    assert capsys.readouterr().err == "vivace: Too many references: cannot splice\n"
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def test_a_worker_that_has_gone_needs_no_sockets_but_who_is_there_cannot_do_without():
+    async def run() -> None:
+        (listener,) = open_listeners([Tcp("127.0.0.1", 0)])
+        with closing(listener):
+            worker = Child.start(replace(PROGRAM, arguments=("sleep", "60")), 1)
+            with pytest.raises(OSError, match="Invalid argument"):
+                worker.give([listener] * 254)
+            kill(worker.pid)
+            worker.give([listener])
+            worker.reap()
+            await worker.ended
+
+    asyncio.run(run())
+
+
+@pytest.mark.slow
+def test_no_more_addresses_than_workers_can_share(start, tmp_path):
+    (tmp_path / "shop.py").write_text("from vivace import Application\napp = Application()\n")
+    bind = ",".join(["127.0.0.1:0"] * 251)
+    status, _, err = start("-m", "vivace", "run", "shop:app", "-w", "2", VIVACE_BIND=bind).end()
+    advice = "give fewer addresses, or serve without workers"
+    assert (status, err) == (3, f"vivace: workers can share 250 listening sockets, not 251: {advice}\n")
+    process = start("-m", "vivace", "run", "shop:app", "-w", "2", VIVACE_BIND=bind.partition(",")[2])
+    assert process.ready().count("http://") == 250
+    assert process.get("/").status == 404
+    assert process.stop()[0] == 0
