@@ -8,7 +8,7 @@ from measure import Report
 from servers import CORE, HELLO, NULL, VIVACE
 
 URING, EPOLL = f"{VIVACE} on io_uring: ", f"{VIVACE} on epoll: "
-CORE_URING, CORE_EPOLL = f"{CORE} on io_uring: hello", f"{CORE} on epoll: hello"
+CORE_URING = f"{CORE} on io_uring: hello"
 
 
 @dataclass(frozen=True)

@@ -3,30 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/http1/parse.h"
 #include "core/simd/isa.h"
 #include "heads.h"
+#include "timing.h"
 
 enum { FIELDS = 100, RUNS = 41, PIPELINED = 24 };
 
 static const vv_http1_limits limits = {.head_bytes = 32768, .header_fields = FIELDS};
-
-static double
-now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int
-by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* Parses every head of `in`, `rounds` times; nanoseconds a head. */
 static double

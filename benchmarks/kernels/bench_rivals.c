@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/http1/parse.h"
 #include "core/simd/isa.h"
 #include "heads.h"
+#include "timing.h"
 
 enum { FIELDS = 100, ROUNDS = 151, HEADS_A_ROUND = 5000, WARM_UP = 1000 };
 
@@ -141,21 +141,6 @@ static int
 known(int isa)
 {
     return isa < ISAS && strcmp(vv_isa_name((vv_isa)isa), "unknown") != 0;
-}
-
-static double
-now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int
-by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 static void

@@ -4,7 +4,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "timing.h"
 
 enum { ROUNDS = 7, TEXT = 64 };
 
@@ -24,14 +25,6 @@ must(vv_status status)
         fprintf(stderr, "route: %s\n", vv_status_text(status));
         exit(1);
     }
-}
-
-static double
-now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
 static void
