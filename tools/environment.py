@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MADE_OF = ("pyproject.toml", "meson.build", "meson.options", "LICENSE", "src")
 
 
-def say(what: str) -> None:
-    """Tell whoever waits what takes the time."""
-    print(what, flush=True)
+def say(line: str) -> None:
+    """Print a line at once, in order with what others print that are started from here."""
+    print(line, flush=True)
 
 
 def requirements(extras: Sequence[str]) -> list[str]:

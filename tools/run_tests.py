@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-from environment import ROOT, Environment
+from environment import ROOT, Environment, say
 from pythons import find_pythons
 
 BUILD = ROOT / "build"
@@ -59,11 +59,6 @@ SKIPPED = 77  # what a program ends with that has found nothing to test
 NONE = Count(0, 0)
 ONE_PASSED = Count(1, 0)
 ONE_FAILED = Count(0, 1)
-
-
-def say(line: str) -> None:
-    """Print a line at once, in order with what the parts print themselves."""
-    print(line, flush=True)
 
 
 def run(command: Sequence[str | Path], limit_s: int, env: Mapping[str, str] | None = None) -> int:
