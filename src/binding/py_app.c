@@ -250,13 +250,13 @@ request_release(server_object *self, request_object *request)
             self->request = request;
             return;
         }
-    } else if (request->match != NULL) {
-        if (request_detach(request) < 0) {
+    } else {
+        if (request->match != NULL && request_detach(request) < 0) {
             /* It must not look at bytes that will be gone: nothing is left of it but what was read already. */
             PyErr_WriteUnraisable((PyObject *)request);
         }
         if (request->exchange == NULL)
-            request->conn = NULL;
+            request->conn = NULL; /* it may be another client's soon */
     }
     Py_DECREF(request);
 }

@@ -153,6 +153,39 @@ class TestKept:
             thread.join()
         assert sorted(found) == sorted((f"/{n}", "a", str(n)) for n in range(30))
 
+    def test_one_that_was_kept_for_a_thread_that_never_came_knows_no_other_client(self, serve, monkeypatch):
+        app = Application()
+        kept = []
+        start = threading.Thread.start
+
+        def start_no_more(thread):
+            if thread.name.startswith("vivace-blocking"):
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        @app.get("/blocking", blocking=True)
+        def blocking(request):
+            return "never called"
+
+        @app.exception_handler(RuntimeError)
+        def no_thread(request, error):
+            kept.append(request)
+            return request.Response(str(error), 500)
+
+        @app.get("/other")
+        def other(request):
+            transport = kept[0].transport
+            transport.abort()
+            return f"{transport.is_closing()} {transport.get_extra_info('socket')} {kept[0].disconnected}"
+
+        monkeypatch.setattr(threading.Thread, "start", start_no_more)
+        served = serve(app)
+        first = served.client()
+        assert first.request("/blocking").text == "can't start new thread"
+        first.close()
+        eventually(lambda: served.running.server.connections == 0)
+        assert served.client().request("/other").text == "True None False"
+
     def test_a_finalizer_may_look_at_the_request(self, serve):
         app = Application()
         seen = []
