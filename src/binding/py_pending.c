@@ -398,7 +398,11 @@ int
 pending_give_task(pending_object *self, PyObject *context, int eager, int running)
 {
     server_object *server = (server_object *)Py_NewRef(self->server);
-    PyObject *task = context != NULL ? new_task(server, self, context, eager, running) : NULL;
+    PyObject *task = NULL;
+    if (VV_UNLIKELY(server->selector->pyloop == NULL))
+        PyErr_SetString(PyExc_RuntimeError, "the event loop is gone: nobody can go on with the coroutine");
+    else if (context != NULL)
+        task = new_task(server, self, context, eager, running);
     Py_XDECREF(context);
     Py_DECREF(server);
     if (task == NULL)

@@ -291,6 +291,38 @@ class TestOtherLoops:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(main())
 
+    @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+    def test_an_async_error_handler_that_is_wanted_after_the_engine_has_left(self, caplog):
+        app = Application()
+
+        @app.get("/")
+        async def handler(request):
+            try:
+                waiting.set()
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise ValueError("cleaning up failed") from None
+
+        @app.exception_handler(ValueError)
+        async def answer(request, error):
+            await asyncio.sleep(0)
+            return "nobody hears it"
+
+        async def main():
+            with contextlib.closing(open_listeners([Tcp("127.0.0.1", 0)])[0]) as listener:
+                async with serving.running(app, [listener], graceful=0):
+                    _, writer = await asyncio.open_connection(*listener.socket.getsockname())
+                    writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                    await waiting.wait()
+            await cancelled.wait()
+            writer.close()
+
+        waiting, cancelled = asyncio.Event(), asyncio.Event()
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(main())
+        assert "the event loop is gone" in caplog.text
+
     def test_the_engines_own_timers_run_there(self):
         uvloop = pytest.importorskip("uvloop")
         app = Application()
