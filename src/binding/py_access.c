@@ -22,6 +22,7 @@ static void
 take(void *self_, vv_span lines)
 {
     server_object *self = self_;
+    int before = selector_pin(self->selector);
     self->selector->ran = 1;
     PyObject *bytes = PyBytes_FromStringAndSize((const char *)lines.at, (Py_ssize_t)lines.len);
     PyObject *result = bytes != NULL ? PyObject_CallOneArg(self->on_access, bytes) : NULL;
@@ -31,6 +32,7 @@ take(void *self_, vv_span lines)
     else if (result == NULL)
         PyErr_WriteUnraisable(self->on_access);
     Py_XDECREF(result);
+    selector_unpin(self->selector, before);
 }
 
 static PyObject *

@@ -449,9 +449,12 @@ app_call_callbacks(request_object *request)
 static void
 on_left(void *self_, void *owner)
 {
-    ((server_object *)self_)->selector->ran = 1;
+    selector_object *selector = ((server_object *)self_)->selector;
+    int before = selector_pin(selector);
+    selector->ran = 1;
     app_call_callbacks(owner);
     Py_DECREF((PyObject *)owner);
+    selector_unpin(selector, before);
 }
 
 static void
@@ -464,10 +467,13 @@ on_gone(void *self_, void *owner)
         request->answered |= ANSWER_LOST;
     PyObject *pending = request->pending;
     request->pending = NULL;
+    selector_object *selector = ((server_object *)self_)->selector;
+    int before = selector_pin(selector);
     if (pending != NULL)
         coroutine_on_gone(pending);
     Py_XDECREF(pending);
     on_left(self_, owner);
+    selector_unpin(selector, before);
 }
 
 static void

@@ -40,8 +40,8 @@ typedef struct selector_object {
     struct pending_object *waiting, *waiting_last; /* owned queue: coroutines that asked for a turn of the loop */
     int waits;                                     /* coroutines that began to wait in this turn */
     int entered;                                   /* the context is the thread's current one */
-    int selecting;
-    int ran;        /* Python code of the application ran in this turn */
+    int selecting;                                 /* the engine is on the stack: nothing of it may be closed */
+    int ran;                                       /* Python code of the application ran in this turn */
     int nested;     /* another selector waits for us: select() is not called once a turn, poll() is now and then */
     int exact_task; /* current_task() can be answered in a first step: the loop is a LoopBase */
 } selector_object;
@@ -62,6 +62,22 @@ void selector_nudge(selector_object *self);
 
 /* Sends what waits to be sent, unless select() is about to. */
 void selector_flush(selector_object *self);
+
+/* Around Python that is called from the midst of the engine's work, in a turn or not: it may close nothing under its
+ * feet. What selector_unpin() is to be given. */
+static inline int
+selector_pin(selector_object *self)
+{
+    int before = self->selecting;
+    self->selecting = 1;
+    return before;
+}
+
+static inline void
+selector_unpin(selector_object *self, int before)
+{
+    self->selecting = before;
+}
 
 typedef struct loop_base_object {
     PyObject_HEAD

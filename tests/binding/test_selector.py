@@ -224,6 +224,100 @@ class TestBesides:
         assert loaded(app).request("/").text == "writable readable"
 
 
+class TestClosing:
+    """What done callbacks may not close, as the engine that calls them is at work outside of select() too."""
+
+    @pytest.fixture
+    def held(self, serve):
+        """`held(cut)`: `cut(server, request)` is called in a task while a request waits; what its callback was told."""
+
+        def serving_held(cut):
+            app = Application()
+            said, called = [], threading.Event()
+
+            def close_all(request):
+                for what in (served.running.server, asyncio.get_running_loop().selector):
+                    try:
+                        what.close()
+                    except RuntimeError as error:
+                        said.append(str(error))
+                called.set()
+
+            @app.get("/held")
+            async def handler(request):
+                request.add_done_callback(close_all)
+                waiting.set_result(request)
+                await asyncio.sleep(60)
+
+            @app.get("/cut")
+            async def cut_later(request):
+                await asyncio.create_task(do_cut(await waiting))
+                return "cut"
+
+            async def do_cut(request):
+                cut(served.running.server, request)
+
+            @app.on_startup
+            async def begin():
+                nonlocal waiting
+                waiting = asyncio.get_running_loop().create_future()
+
+            app.get("/other")(lambda: "other")
+            waiting = None
+            served = serve(app)
+            for path in ("/held", "/cut"):
+                served.client().send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert called.wait(10)
+            return served, said
+
+        return serving_held
+
+    SERVER = "the server is serving: a handler cannot close it"
+    SELECTOR = "the selector is serving: stop the loop first"
+
+    def test_a_callback_of_a_server_that_is_aborted(self, held):
+        served, said = held(lambda server, request: server.abort())
+        assert said == [self.SERVER, self.SELECTOR]
+        assert served.get("/other").text == "other"
+
+    def test_a_callback_of_a_connection_that_is_aborted(self, held):
+        served, said = held(lambda server, request: request.transport.abort())
+        assert said == [self.SERVER, self.SELECTOR]
+        assert served.get("/other").text == "other"
+
+    def test_a_callback_of_a_server_that_is_closed(self, held):
+        served, said = held(lambda server, request: server.close())
+        assert said == [self.SELECTOR]
+        assert served.running.server.connections == 0
+
+    def test_whoever_takes_the_last_lines_of_the_access_log(self, serve):
+        app = Application()
+        lines, said, taken = [], [], threading.Event()
+
+        class Log:
+            def begin(self, server):
+                server.log_access("common", take=self.take)
+
+            def take(self, text):
+                lines.append(text)
+                try:
+                    asyncio.get_running_loop().selector.close()
+                except RuntimeError as error:
+                    said.append(str(error))
+                taken.set()
+
+        @app.get("/")
+        async def handler(request):
+            asyncio.get_running_loop().call_soon(served.running.server.close)
+            await asyncio.sleep(60)
+
+        served = serve(app, access_log=Log())
+        served.client().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert taken.wait(10)
+        assert said == [self.SELECTOR]
+        assert b'"GET / HTTP/1.1" 499' in lines[0]
+
+
 class TestOtherLoops:
     """The engine under a loop that is not its own."""
 
