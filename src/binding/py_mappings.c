@@ -249,8 +249,8 @@ field_name(PyObject *name, vv_span *out)
         PyErr_Format(PyExc_TypeError, "header names are str, not %.80s", Py_TYPE(name)->tp_name);
         return -1;
     }
-    *out = PyUnicode_IS_COMPACT_ASCII(name) ? vv_span_of(PyUnicode_DATA(name), (size_t)PyUnicode_GET_LENGTH(name))
-                                            : vv_span_of(NULL, 0);
+    *out = PyUnicode_IS_ASCII(name) ? vv_span_of(PyUnicode_DATA(name), (size_t)PyUnicode_GET_LENGTH(name))
+                                    : vv_span_of(NULL, 0);
     return 0;
 }
 

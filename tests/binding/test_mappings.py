@@ -1,5 +1,6 @@
 """Headers and MultiDict: multi-mappings that cannot be changed, and outlive their request."""
 
+import enum
 import gc
 import weakref
 
@@ -45,6 +46,18 @@ class TestHeaders:
             headers[1]
         with pytest.raises(TypeError):
             headers.get()
+
+    def test_names_of_types_that_are_str(self, headers):
+        class Name(enum.StrEnum):
+            MANY = "x-many"
+            NONE = "x-none"
+            LATIN = "é"
+
+        assert headers[Name.MANY] == headers.get(Name.MANY) == "1"
+        assert headers.getall(Name.MANY) == ["1", "2"]
+        assert Name.MANY in headers
+        assert headers.get(Name.NONE) is None
+        assert Name.LATIN not in headers
 
     def test_order(self, headers):
         assert list(headers) == headers.keys() == ["Host", "X-Many", "Accept", "X-Latin"]
