@@ -5,6 +5,7 @@
 #include "binding/py_errors.h"
 #include "binding/py_server.h"
 #include "core/bytes/ascii.h"
+#include "core/form/parameters.h"
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------ */
 
@@ -63,17 +64,10 @@ latin1(vv_span text)
     return PyUnicode_DecodeLatin1((const char *)text.at, (Py_ssize_t)text.len, NULL);
 }
 
-static vv_span
-until(vv_span text, uint8_t end)
-{
-    const uint8_t *at = text.len > 0 ? memchr(text.at, end, text.len) : NULL;
-    return at != NULL ? vv_span_of(text.at, (size_t)(at - text.at)) : text;
-}
-
 PyObject *
 body_mime_type(const request_object *request)
 {
-    vv_span type = vv_trim(until(body_content_type(request), ';'));
+    vv_span rest = body_content_type(request), type = vv_parameters_begin(&rest);
     if (type.len == 0)
         return Py_NewRef(Py_None);
     PyObject *text = latin1(type);
@@ -82,33 +76,47 @@ body_mime_type(const request_object *request)
     return lower;
 }
 
-/* The value of the charset parameter; empty: none. */
+/* What a charset's name is read into; longer ones are unknown. */
+typedef struct charset_room {
+    uint8_t bytes[32];
+} charset_room;
+
+/* `rest` is malformed: all that stands behind "charset=", if it begins with that. It is the name of no charset, which
+ * is for whoever decodes to tell. Anything else says nothing of a charset. */
 static vv_span
-charset_of(const request_object *request)
+malformed_charset(vv_span rest)
+{
+    vv_span name = vv_span_text("charset=");
+    while (rest.len > 0 && (rest.at[0] == ';' || rest.at[0] == ' ' || rest.at[0] == '\t'))
+        rest = vv_span_of(rest.at + 1, rest.len - 1);
+    if (rest.len < name.len || !vv_equal_nocase(vv_span_of(rest.at, name.len), name))
+        return vv_span_of(NULL, 0);
+    return vv_span_of(rest.at + name.len, rest.len - name.len);
+}
+
+/* The value of the charset parameter; empty: none. Borrows from the request, or from `room`. */
+static vv_span
+charset_of(const request_object *request, charset_room *room)
 {
     vv_span rest = body_content_type(request);
-    for (;;) {
-        vv_span piece = until(rest, ';');
-        if (piece.len == rest.len)
-            rest.len = 0;
-        else
-            rest = vv_span_of(rest.at + piece.len + 1, rest.len - piece.len - 1);
-        vv_span name = until(piece, '=');
-        if (name.len < piece.len && vv_equal_nocase(vv_trim(name), vv_span_text("charset"))) {
-            vv_span value = vv_trim(vv_span_of(piece.at + name.len + 1, piece.len - name.len - 1));
-            if (value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"')
-                value = vv_span_of(value.at + 1, value.len - 2);
-            return value;
-        }
-        if (rest.len == 0)
-            return rest;
+    vv_parameter parameter;
+    vv_status status;
+    (void)vv_parameters_begin(&rest);
+    while ((status = vv_parameter_next(&rest, &parameter)) == VV_OK) {
+        if (!vv_equal_nocase(parameter.name, vv_span_text("charset")))
+            continue;
+        if (!parameter.quoted || parameter.value.len > sizeof room->bytes)
+            return parameter.value;
+        return vv_span_of(room->bytes, vv_parameter_text(&parameter, room->bytes));
     }
+    return status == VV_AGAIN ? vv_span_of(NULL, 0) : malformed_charset(rest);
 }
 
 PyObject *
 body_encoding(const request_object *request)
 {
-    vv_span charset = charset_of(request);
+    charset_room room;
+    vv_span charset = charset_of(request, &room);
     return charset.len > 0 ? latin1(charset) : Py_NewRef(Py_None);
 }
 
@@ -133,8 +141,8 @@ body_raise(PyObject *error, int status, const char *format, ...)
 static PyObject *
 codec_of(module_state *state, vv_span charset)
 {
-    char name[32];
-    size_t len = charset.len < sizeof name ? charset.len : 0;
+    char name[sizeof(charset_room)];
+    size_t len = charset.len <= sizeof name ? charset.len : 0;
     for (size_t i = 0; i < len; i++) {
         uint8_t c = vv_lower(charset.at[i]);
         name[i] = (char)(c == '-' || c == '.' || c == ' ' ? '_' : c);
@@ -202,13 +210,15 @@ body_text(request_object *request)
     module_state *state = request->server->state;
     if (!body_is_there(request))
         return Py_NewRef(Py_None);
+    charset_room room;
+    vv_span charset = charset_of(request, &room);
     if (request->body.at != NULL)
-        return body_decoded(state, request->body, charset_of(request), state->body_error, "The body");
+        return body_decoded(state, request->body, charset, state->body_error, "The body");
     PyObject *bytes = body_bytes(request);
     if (bytes == NULL)
         return NULL;
     vv_span all = vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
-    PyObject *text = body_decoded(state, all, charset_of(request), state->body_error, "The body");
+    PyObject *text = body_decoded(state, all, charset, state->body_error, "The body");
     Py_DECREF(bytes);
     return text;
 }

@@ -421,6 +421,39 @@ class TestAttributes:
             answer = client.request("/", "POST", body, Content_Type=f"text/plain; charset={charset}")
             assert answer.text == text, charset
 
+    @pytest.mark.parametrize(
+        ("content_type", "says"),
+        [
+            ('text/plain; x="a; charset=latin-1"; charset=utf-8', "text/plain utf-8 ä"),
+            ('text/plain; charset="ut\\f-8"', "text/plain ut\\f-8 415"),
+            (r'text/plain; charset="\"utf-8\""', 'text/plain "utf-8" 415'),
+            ('text/plain; charset="utf-8"', "text/plain utf-8 ä"),
+            ('text/plain; charset="' + "x" * 40 + '"', "text/plain " + "x" * 40 + " 415"),
+            ("Text/Plain ;CHARSET=latin-1", "text/plain latin-1 Ã¤"),
+            ("text/plain; charset=utf-8; charset=latin-1", "text/plain utf-8 ä"),
+            ("text/plain;; charset=latin-1;", "text/plain latin-1 Ã¤"),
+            ("text/plain", "text/plain None ä"),
+            ("text/plain; charset=", "text/plain None ä"),
+            ('text/plain; charset="latin-1', 'text/plain "latin-1 415'),
+            ("text/plain; charset=latin-1 (sic)", "text/plain latin-1 (sic) 415"),
+            ("text/plain; sic; charset=latin-1", "text/plain None ä"),
+            ("text/plain; charset = latin-1", "text/plain None ä"),
+            ("; charset=latin-1", "None latin-1 Ã¤"),
+        ],
+    )
+    def test_parameters_of_content_type(self, serve, content_type, says):
+        app = Application()
+
+        @app.post("/")
+        def handler(request):
+            try:
+                text = request.text
+            except BodyError as error:
+                text = error.status
+            return f"{request.mime_type} {request.encoding} {text}"
+
+        assert serve(app).client().request("/", "POST", "ä".encode(), Content_Type=content_type).text == says
+
     def test_a_wrong_guess_is_told_the_near_name(self, serve):
         app = Application()
 

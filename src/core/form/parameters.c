@@ -82,8 +82,11 @@ vv_parameter_next(vv_span *rest, vv_parameter *out)
             return VV_E_SYNTAX;
         text = behind(text, out->value.len);
     }
-    *rest = vv_trim(text);
-    return rest->len == 0 || rest->at[0] == ';' ? VV_OK : VV_E_SYNTAX;
+    text = vv_trim(text);
+    if (text.len > 0 && text.at[0] != ';')
+        return VV_E_SYNTAX;
+    *rest = text;
+    return VV_OK;
 }
 
 size_t

@@ -23,7 +23,8 @@ typedef struct vv_parameter {
 /* What stands before the first ';', without white space around it; `rest` becomes what follows. */
 vv_span vv_parameters_begin(vv_span *rest);
 
-/* Takes the next parameter off `rest`. VV_OK; VV_AGAIN: none is left; VV_E_SYNTAX: what comes is none. */
+/* Takes the next parameter off `rest`. VV_OK; VV_AGAIN: none is left; VV_E_SYNTAX: what comes is none,
+ * and stays in `rest`. */
 VV_NODISCARD vv_status vv_parameter_next(vv_span *rest, vv_parameter *out);
 
 /* Writes the value as it is meant; returns its length, at most value.len, for which `out` has room. */
