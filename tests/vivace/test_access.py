@@ -63,6 +63,18 @@ async def aborted_later(request):
     request.transport.abort()
     return "nobody hears this"
 
+@app.get("/aborted-and-late")
+async def aborted_and_late(request):
+    request.transport.abort()
+    await asyncio.sleep(0)
+    return "nobody hears this"
+
+@app.get("/aborted-and-called-back")
+def aborted_and_called_back(request):
+    request.add_done_callback(lambda request: None)
+    request.transport.abort()
+    return "nobody hears this"
+
 @app.get("/blocking", blocking=True)
 def blocking():
     return "in a thread"
@@ -260,6 +272,8 @@ def test_every_kind_of_answer_has_one_line(serving):
         ("/called-back", "200 6B"),
         ("/aborted", "499 0B"),
         ("/aborted-later", "499 0B"),
+        ("/aborted-and-late", "499 0B"),
+        ("/aborted-and-called-back", "499 0B"),
         ("/blocking", "200 11B"),
         ("/handled", "418 7B"),
     ],

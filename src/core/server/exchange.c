@@ -204,11 +204,12 @@ vv_conn_reply_status(vv_conn *conn, int status)
 vv_exchange *
 vv_conn_hold(vv_conn *conn, void *owner)
 {
-    if (conn->phase == VV_CONN_CLOSED)
+    vv_exchange *ex = conn->phase != VV_CONN_CLOSED ? take(conn) : NULL;
+    if (VV_UNLIKELY(ex == NULL)) {
+        if ((conn->how & VV_HOW_LOGGED) != 0)
+            vv_access_answer(conn, NULL, conn->how); /* nobody else will say what became of it */
         return NULL;
-    vv_exchange *ex = take(conn);
-    if (ex == NULL)
-        return NULL;
+    }
     ex->owner = owner;
     if (VV_UNLIKELY((conn->how & VV_HOW_LOGGED) != 0))
         ex->access = vv_access_keep(conn);

@@ -24,8 +24,8 @@ void vv_conn_reply(vv_conn *conn, const vv_reply *reply);
 /* Answers it with the status code and its reason phrase as text. */
 void vv_conn_reply_status(vv_conn *conn, int status);
 
-/* Puts the answer off. `owner` is what on_gone() and on_left() are told. NULL when memory is out: the connection is
- * then closed already. */
+/* Puts the answer off. `owner` is what on_gone() and on_left() are told. NULL when the connection is closed already, or
+ * now, as memory is out: the request has had its answer then, which is none. */
 vv_exchange *vv_conn_hold(vv_conn *conn, void *owner);
 
 /* Asks for on_left() once the answer has left. Before vv_exchange_reply(). */

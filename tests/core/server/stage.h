@@ -8,7 +8,8 @@
  *   GET /note/{name}       the same, and wants to be told when the answer has left
  *   GET /close/{name}      answers the name at once and ends the connection
  *   GET /big/{bytes:int}   answers so many bytes at once
- *   GET /abort, /finish    ends the connection by vv_conn_abort(), vv_conn_finish()
+ *   GET /abort, /finish    ends the connection by vv_conn_abort(), vv_conn_finish(), and answers
+ *   GET /drop              ends the connection by vv_conn_abort(), and tries to hold
  *   POST /echo             answers the body
  *   POST /leave            answers without a look at the body
  *   POST /most             answers the body, which may be no longer than stage.route_limit
@@ -143,6 +144,8 @@ stage_on_request(void *self, vv_conn *conn, const vv_http1_request *request, vv_
     } else if (strcmp(does, "abort") == 0) {
         vv_conn_abort(conn);
         reply_text(conn, name, 0); /* does nothing any more */
+    } else if (strcmp(does, "drop") == 0) {
+        vv_conn_abort(conn);
         assert_null(vv_conn_hold(conn, NULL));
     } else if (strcmp(does, "finish") == 0) {
         vv_conn_finish(conn);
@@ -209,6 +212,7 @@ stage_open(stage *s, const vv_limits *limits)
     stage_route(s, "GET", "/close/{name}", "close");
     stage_route(s, "GET", "/big/{bytes:int}", "big");
     stage_route(s, "GET", "/abort", "abort");
+    stage_route(s, "GET", "/drop", "drop");
     stage_route(s, "GET", "/finish", "finish");
     stage_route(s, "POST", "/echo", "echo");
     stage_route(s, "POST", "/leave", "leave");

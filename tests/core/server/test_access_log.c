@@ -128,6 +128,10 @@ a_client_that_is_gone_is_a_499(void **state)
     c = client_open(&s);
     say(&s, &c, GET("/abort"));
     assert_string_equal(logged(&s, &r, 1), "\"GET /abort\" 499 0B");
+    client_close(&s, &c);
+    c = client_open(&s);
+    say(&s, &c, GET("/drop"));
+    assert_string_equal(logged(&s, &r, 1), "\"GET /drop\" 499 0B");
     end(&s, &r, &c);
 }
 

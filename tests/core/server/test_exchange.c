@@ -253,6 +253,12 @@ a_handler_may_end_the_connection(void **state)
     client_close(&s, &c);
 
     c = client_open(&s);
+    say(&s, &c, GET("/hold/a") GET("/drop") GET("/say/c"));
+    assert_told(&s, "gone a");
+    assert_hears(&s, &c, "end");
+    client_close(&s, &c);
+
+    c = client_open(&s);
     say(&s, &c, GET("/hold/a") GET("/finish") GET("/say/c"));
     assert_hears(&s, &c, "");
     answer(&s, "a");
