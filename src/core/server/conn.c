@@ -315,7 +315,9 @@ vv_conn_flush(vv_conn *conn)
         unsigned before = conn->gate;
         open_gates(conn);
         if (before != conn->gate && conn->gate == 0 && (conn->flags & VV_CONN_SERVING) == 0) {
-            vv_conn_http1_resume(conn); /* flushes again when it has served something */
+            vv_conn_http1_resume(conn); /* it is flushed again, after the timers: they must be of what is now */
+            if (conn->phase < VV_CONN_LINGERING)
+                retime(conn);
             return;
         }
     }

@@ -99,6 +99,27 @@ a_client_that_takes_no_answers_is_asked_no_more(void **state)
 }
 
 static void
+a_deadline_that_falls_due_while_an_answer_opens_the_gate_is_of_the_past(void **state)
+{
+    vv_limits limits = vv_limits_default();
+    limits.limit_output_bytes = 1000;
+    limits.timeout_keep_alive_ms = 2000;
+    stage s;
+    stage_open(&s, &limits);
+    client c = client_open(&s);
+    pass(&s, 2000);
+    assert_open(&s, 1);
+    say_bytes(&s, &c, GET("/big/5000"), strlen(GET("/big/5000")));
+    s.later_ms += 500; /* it asks in the turn in which it has been idle for too long */
+    turn(&s, 100);
+    assert_hears(&s, &c, "200 [5000]");
+    say(&s, &c, GET("/say/more"));
+    assert_hears(&s, &c, "200 more");
+    client_close(&s, &c);
+    stage_close(&s);
+}
+
+static void
 answers_that_wait_behind_another_are_limited(void **state)
 {
     stage s;
@@ -486,6 +507,7 @@ main(void)
         cmocka_unit_test(requests_in_flight_are_limited),
         cmocka_unit_test(one_request_in_flight_at_most),
         cmocka_unit_test(a_client_that_takes_no_answers_is_asked_no_more),
+        cmocka_unit_test(a_deadline_that_falls_due_while_an_answer_opens_the_gate_is_of_the_past),
         cmocka_unit_test(answers_that_wait_behind_another_are_limited),
         cmocka_unit_test(connections_are_limited_and_nobody_is_dropped),
         cmocka_unit_test(out_of_descriptors_it_waits_and_goes_on),
