@@ -378,6 +378,12 @@ on_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_span body
     } else if (!run_coroutine(self, request, plan, &result)) {
         request_release(self, request);
         return;
+    } else if (VV_UNLIKELY(request->match == NULL)) {
+        /* Detached: its answer may have been put off for a task that could not be made. */
+        app_answer(self, request, result);
+        selector_wash(self->selector);
+        request_release(self, request);
+        return;
     }
     /* Inlined for the most frequent of answers. */
     if (VV_LIKELY(result != NULL && Py_TYPE(result) == self->state->response_type) && !wants_callbacks(request)) {

@@ -272,6 +272,44 @@ class TestEnds:
         failed = [record for record in caplog.records if "failed while its error was answered" in record.getMessage()]
         assert [record.exc_info[0] for record in failed] == [asyncio.CancelledError] * 2
 
+    @pytest.mark.skipif(sys.version_info >= (3, 14), reason="from then on no coroutine runs without a task")
+    @pytest.mark.parametrize("waits", [False, True], ids=["at once", "later"])
+    @pytest.mark.parametrize("closes", [False, True], ids=["kept open", "aborted"])
+    def test_a_task_that_cannot_be_made_in_the_first_step(self, serve, monkeypatch, waits, closes):
+        app = Application()
+        unraisable, lines = [], []
+
+        class Log:
+            def begin(self, server):
+                server.log_access("short", take=lines.append)
+
+        @app.get("/{kind}")
+        async def handler(request, kind):
+            loop = asyncio.get_running_loop()
+            loop.set_task_factory(lambda *_, **__: 1 / 0)
+            if closes:
+                request.transport.abort()
+            assert asyncio.current_task() is None
+            loop.set_task_factory(None)
+            if waits:
+                await asyncio.sleep(0)
+            return request.Response(text=kind) if kind == "response" else kind
+
+        monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+        served = serve(app, access_log=Log())
+        client = served.client()
+        for kind in ("text", "response"):
+            if closes:
+                client = served.client()
+                client.send(f"GET /{kind} HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert client.at_end()
+            else:
+                assert client.request(f"/{kind}").text == kind
+        served.stop()
+        status = b"499 0B" if closes else b"200 "
+        assert b"".join(lines).count(status) == b"".join(lines).count(b"\n") == 2
+        assert [each.exc_type for each in unraisable] == [ZeroDivisionError] * 2
+
     def test_the_finally_of_a_handler_runs_when_its_client_goes(self, serve):
         app = Application()
         began, ended = threading.Event(), threading.Event()
