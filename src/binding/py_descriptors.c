@@ -66,18 +66,24 @@ descriptor_of(selector_object *self, PyObject *fileobj)
     return NULL;
 }
 
-/* New reference to the key, NULL with KeyError (or ValueError). */
+/* New reference to the key that is registered under a number, NULL with KeyError. */
+static PyObject *
+key_at(selector_object *self, PyObject *number, PyObject *fileobj)
+{
+    PyObject *key = self->keys != NULL ? PyDict_GetItemWithError(self->keys, number) : NULL; /* borrowed */
+    if (key == NULL && !PyErr_Occurred())
+        PyErr_Format(PyExc_KeyError, "%R is not registered", fileobj);
+    return Py_XNewRef(key);
+}
+
+/* The same of a file object; NULL with KeyError (or ValueError). */
 static PyObject *
 find_key(selector_object *self, PyObject *fileobj)
 {
     PyObject *number = descriptor_of(self, fileobj);
-    if (number == NULL)
-        return NULL;
-    PyObject *key = self->keys != NULL ? PyDict_GetItemWithError(self->keys, number) : NULL; /* borrowed */
-    Py_DECREF(number);
-    if (key == NULL && !PyErr_Occurred())
-        PyErr_Format(PyExc_KeyError, "%R is not registered", fileobj);
-    return Py_XNewRef(key);
+    PyObject *key = number != NULL ? key_at(self, number, fileobj) : NULL;
+    Py_XDECREF(number);
+    return key;
 }
 
 static int
@@ -93,8 +99,10 @@ static PyObject *
 watch(selector_object *self, PyObject *fileobj, PyObject *number, int events, PyObject *data)
 {
     PyObject *key = PyObject_CallFunction(self->state->selector_key, "OOiO", fileobj, number, events, data);
-    if (key == NULL)
+    if (key == NULL || !selector_is_open(self)) { /* asked behind all of Python: that may close anything */
+        Py_XDECREF(key);
         return NULL;
+    }
     int fd = (int)PyLong_AsLong(number);
     if (vv_loop_watch(self->loop, fd, (unsigned)events) != VV_OK) {
         Py_DECREF(key);
@@ -113,12 +121,12 @@ selector_register(PyObject *object, PyObject *args, PyObject *kwargs)
     PyObject *fileobj, *data = Py_None;
     int events;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oi|O:register", names, &fileobj, &events, &data) ||
-        check_events(events) < 0 || !selector_is_open(self))
+        check_events(events) < 0)
         return NULL;
     PyObject *number = descriptor_of(self, fileobj), *key = NULL;
     if (number == NULL)
         return NULL;
-    int known = PyDict_Contains(self->keys, number);
+    int known = selector_is_open(self) ? PyDict_Contains(self->keys, number) : -1;
     if (known > 0)
         PyErr_Format(PyExc_KeyError, "%R (FD %R) is already registered", fileobj, number);
     else if (known == 0)
@@ -134,7 +142,7 @@ selector_unregister(PyObject *object, PyObject *fileobj)
     PyObject *number = descriptor_of(self, fileobj);
     if (number == NULL)
         return NULL;
-    PyObject *key = find_key(self, fileobj);
+    PyObject *key = key_at(self, number, fileobj);
     if (key != NULL) {
         (void)!vv_loop_watch(self->loop, (int)PyLong_AsLong(number), 0);
         if (PyDict_DelItem(self->keys, number) < 0)
@@ -191,6 +199,7 @@ selector_on_ready(void *self_, int fd, unsigned events)
     selector_object *self = self_;
     PyObject *number = PyLong_FromLong(fd), *pair = NULL;
     PyObject *key = number != NULL ? PyDict_GetItemWithError(self->keys, number) : NULL; /* borrowed */
+    Py_XINCREF(key); /* making a list or tuple may have the collector run, and that anything */
     if (key != NULL && self->ready == NULL)
         self->ready = PyList_New(0);
     if (key != NULL && self->ready != NULL)
@@ -198,6 +207,7 @@ selector_on_ready(void *self_, int fd, unsigned events)
     if (pair != NULL)
         (void)PyList_Append(self->ready, pair);
     Py_XDECREF(pair);
+    Py_XDECREF(key);
     Py_XDECREF(number);
     if (PyErr_Occurred())
         selector_fail(self);

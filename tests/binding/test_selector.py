@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import selectors
 import signal
 import socket
 import subprocess
@@ -12,7 +14,7 @@ import time
 import pytest
 from waiting import SECONDS
 
-from vivace import Application, serving
+from vivace import Application, _engine, serving
 from vivace.settings import LIMITS
 from vivace.sockets import Tcp, open_listeners
 
@@ -316,6 +318,77 @@ class TestClosing:
         assert taken.wait(10)
         assert said == [self.SELECTOR]
         assert b'"GET / HTTP/1.1" 499' in lines[0]
+
+
+class TestDescriptors:
+    """What registers descriptors may run Python, and that may do anything."""
+
+    class Odd:
+        """A file object that does something when it is asked for its number."""
+
+        def __init__(self, sock, does=lambda: None):
+            self._socket = sock
+            self._does = does
+            self.asked = 0
+
+        def fileno(self):
+            self.asked += 1
+            self._does()
+            return self._socket.fileno()
+
+    @pytest.fixture
+    def pair(self):
+        left, right = socket.socketpair()
+        with left, right:
+            yield left, right
+
+    @pytest.mark.parametrize("how", ["register", "modify", "unregister"])
+    def test_one_that_closes_the_selector(self, pair, how):
+        selector = _engine.Selector("epoll")
+        selector.register(pair[0], selectors.EVENT_READ)
+        odd = self.Odd(pair[1] if how == "register" else pair[0], selector.close)
+        arguments = () if how == "unregister" else (selectors.EVENT_READ,)
+        with pytest.raises(RuntimeError if how == "register" else KeyError):
+            getattr(selector, how)(odd, *arguments)
+        with pytest.raises(RuntimeError, match="the selector is closed"):
+            selector.register(pair[0], selectors.EVENT_READ)
+
+    def test_one_is_asked_once(self, pair):
+        with _engine.Selector("epoll") as selector:
+            odd = self.Odd(pair[0])
+            selector.register(odd, selectors.EVENT_READ)
+            assert odd.asked == 1
+            selector.unregister(odd)
+            assert odd.asked == 2
+
+    def test_the_collector_may_unregister_what_is_ready(self, pair):
+        left, right = pair
+        selector = _engine.Selector("epoll")
+
+        class Unregisters:
+            def __init__(self):
+                self.itself = self
+
+            def __del__(self):
+                with contextlib.suppress(KeyError):
+                    selector.unregister(left)
+
+        with selector:
+            right.send(b"readable")
+            threshold = gc.get_threshold()
+            try:
+                for count in range(1, 12):  # until the collector runs: at each of the objects that select() makes
+                    selector.register(left, selectors.EVENT_READ, data=["of this one only"])
+                    gc.collect()
+                    Unregisters()
+                    gc.set_threshold(count)
+                    ready = selector.select(0)
+                    gc.set_threshold(*threshold)
+                    for key, events in ready:
+                        assert (key.fileobj, events, key.data) == (left, selectors.EVENT_READ, ["of this one only"])
+                    gc.collect()
+            finally:
+                gc.set_threshold(*threshold)
 
 
 class TestOtherLoops:
