@@ -43,6 +43,13 @@ fail(vv_status status, PyObject *path)
     return path != NULL ? PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path) : PyErr_SetFromErrno(PyExc_OSError);
 }
 
+/* A converter of PyArg_Parse: None is no path. */
+static int
+path_or_none(PyObject *given, void *path)
+{
+    return given == Py_None ? 1 : PyUnicode_FSConverter(given, path);
+}
+
 PyObject *
 server_log_access(PyObject *object, PyObject *args, PyObject *kwargs)
 {
@@ -51,10 +58,11 @@ server_log_access(PyObject *object, PyObject *args, PyObject *kwargs)
     vv_access_options options = {.fd = 2};
     PyObject *path = NULL, *callable = NULL;
     const char *name;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$iO&pIO:log_access", names, &name, &options.fd,
-                                     PyUnicode_FSConverter, &path, &options.style.color, &options.style.worker,
-                                     &callable))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$iO&pIO:log_access", names, &name, &options.fd, path_or_none,
+                                     &path, &options.style.color, &options.style.worker, &callable))
         return NULL;
+    if (callable == Py_None)
+        callable = NULL;
     int format = format_of(name);
     if (format < 0) {
         PyErr_Format(PyExc_ValueError, "unknown format \"%s\": use short, common, combined or json", name);

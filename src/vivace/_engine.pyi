@@ -90,10 +90,10 @@ class Server:
         format: str,
         *,
         fd: int = 2,
-        path: str = ...,
+        path: str | None = None,
         color: bool = False,
         worker: int = 0,
-        take: Callable[[bytes], None] = ...,
+        take: Callable[[bytes], None] | None = None,
     ) -> None:
         """Logs every answer, and what is refused. Before `listen`.
 

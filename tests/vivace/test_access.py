@@ -513,6 +513,26 @@ def test_log_access_of_the_engine():
         with pytest.raises(OSError, match="Bad file"):
             server.log_access("short", fd=9999)
         server.log_access("short", take=print)
+        with pytest.raises(TypeError):
+            server.log_access("short", path=1)
         server.close()
         with pytest.raises(RuntimeError, match="the server is closed"):
             server.log_access("short")
+
+
+def test_log_access_without_a_path_and_a_taker(serve):
+    class Log:
+        def begin(self, server):
+            server.log_access("short", fd=write, path=None, color=False, worker=0, take=None)
+
+    app = Application()
+    app.get("/")(lambda: "hello")
+    read, write = os.pipe()
+    try:
+        served = serve(app, access_log=Log())
+        assert served.get("/").text == "hello"
+        assert b'"GET /" 200 5B' in os.read(read, 4096)
+        served.stop()
+    finally:
+        os.close(read)
+        os.close(write)
