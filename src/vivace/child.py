@@ -15,11 +15,10 @@ from resource import struct_rusage
 from typing import Any
 
 from vivace import blackbox, cgroup
-from vivace.access import AccessLog
 from vivace.program import Program
 from vivace.serving import Leave
 from vivace.settings import Settings
-from vivace.sockets import Listener, place
+from vivace.sockets import Listener
 from vivace.version import __version__
 from vivace.worker import BLOCKED, LONGEST, VARIABLE, Ticket
 
@@ -241,12 +240,7 @@ class Child:
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "settings" in message:
-            told = message["settings"]
-            for name in ("reload_dir", "reload_include", "reload_exclude"):
-                told[name] = tuple(told[name])
-            if told["access_log"] is not None:
-                told["access_log"] = AccessLog(**told["access_log"])
-            self.settings = Settings(**{**told, "places": tuple(place(text) for text in told["places"])})
+            self.settings = Settings.from_wire(message["settings"])
             self.known.set()
         elif "serving" in message:
             self.io = message["serving"]

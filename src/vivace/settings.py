@@ -8,9 +8,9 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from vivace import cgroup, sockets, threads
 from vivace.access import FORMATS as ACCESS_FORMATS
@@ -269,6 +269,11 @@ _NEEDS = {
 """Settings that do nothing without another one."""
 
 
+_PLACES: dict[str, type[sockets.Place]] = {
+    kind.__name__: kind for kind in (sockets.Tcp, sockets.Unix, sockets.Inherited)
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a server was asked for, all questions settled."""
@@ -295,6 +300,18 @@ class Settings:
     threads: int
     timeout_graceful: float  # seconds
     limits: dict[str, int | float] = field(default_factory=dict)  # what the engine's server takes
+
+    def to_wire(self) -> dict[str, Any]:
+        """Give them as JSON can carry them: a worker tells its supervisor."""
+        return {**asdict(self), "places": [(type(where).__name__, *astuple(where)) for where in self.places]}
+
+    @classmethod
+    def from_wire(cls, told: Mapping[str, Any]) -> Self:
+        """Make them of what `to_wire` gave, and JSON has carried."""
+        value: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in told.items()}
+        value["places"] = tuple(_PLACES[kind](*parts) for kind, *parts in told["places"])
+        value["access_log"] = AccessLog(**told["access_log"]) if told["access_log"] is not None else None
+        return cls(**value)
 
     @property
     def supervised(self) -> bool:

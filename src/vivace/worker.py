@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from vivace import _engine, logs
@@ -124,8 +124,7 @@ def serve(mine: Ticket, app: "Application", settings: Settings) -> ExitStatus:
 
 def _introduced(mine: Ticket, settings: Settings) -> list[Listener] | None:
     """Tell what the application asks for, and take the sockets; None: it should not serve any more."""
-    wishes = {**asdict(settings), "places": [str(place) for place in settings.places]}
-    if not mine.tell(settings=wishes):
+    if not mine.tell(settings=settings.to_wire()):
         return None
     with mine.talk() as control:
         text, fds, _, _ = socket.recv_fds(control, LONGEST, MOST_SOCKETS, socket.MSG_CMSG_CLOEXEC)

@@ -1,7 +1,9 @@
 """Settings: names, values, and who has the last word."""
 
+import json
 import os
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from vivace import Application
 from vivace.app import importing
 from vivace.cgroup import cpus
-from vivace.settings import ALL, checked, resolve
+from vivace.settings import ALL, LIMITS, Settings, checked, resolve
 from vivace.sockets import Inherited, Tcp, Unix
 
 
@@ -217,3 +219,32 @@ def test_japrontos_names():
     finally:
         importing.reset(token)
     assert app.run_arguments == {"workers": 2}
+
+
+@pytest.mark.parametrize("place", [Tcp("::1", 0), Tcp("", 80), Tcp("a/b", 1), Unix("x y"), Unix(""), Inherited(3)])
+def test_settings_arrive_as_they_were_told(place, tmp_path):
+    plain = settled()
+    told = settled(
+        {"bind": [place, Tcp("localhost", 1)]},
+        {
+            **dict.fromkeys(["reload", "debug", "access_log"], True),
+            **dict.fromkeys(["reload_include", "reload_exclude"], ("*.a", "*.b")),
+            **dict.fromkeys(["max_requests", "max_requests_jitter", "workers", "threads", "backlog"], 7),
+            **dict.fromkeys(LIMITS, 100),
+            "reload_dir": [tmp_path, tmp_path],
+            "reload_delay": "1s",
+            "max_rss": "1GiB",
+            "uds_mode": "660",
+            "loop": "asyncio",
+            "io": "epoll",
+            "log_level": "debug",
+            "log_format": "json",
+            "access_log_file": os.fsdecode(b"/tmp/\xff"),
+        },
+    )
+    same = [field.name for field in fields(told) if getattr(told, field.name) == getattr(plain, field.name)]
+    assert same == []  # each has a value of its own to lose
+    arrived = Settings.from_wire(json.loads(json.dumps(told.to_wire()).encode()))
+    assert arrived == told
+    assert hash(arrived.places + arrived.reload_dir)
+    assert Settings.from_wire(json.loads(json.dumps(plain.to_wire()))) == plain
