@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import platform
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -274,6 +273,8 @@ def routes(app: str, app_dir: str, *, factory: bool) -> None:
 @vivace.command(cls=_Command)
 def version() -> None:
     """Print the version, and which instruction set and system interface are in use."""
+    import platform  # noqa: PLC0415 - no server needs it
+
     python = f"{platform.python_implementation()} {platform.python_version()}"
     click.echo(f"vivace {__version__}, {python}, simd {_engine.ISA}, io {_engine.IO_BACKENDS[0]}")
 
