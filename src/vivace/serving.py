@@ -29,12 +29,24 @@ from vivace.version import __version__
 if TYPE_CHECKING:
     from vivace.app import Application
 
-__all__ = ["Conductor", "ExitStatus", "Leave", "Running", "announce", "complain", "conducted", "running", "serve"]
+__all__ = [
+    "ECHO",
+    "Conductor",
+    "ExitStatus",
+    "Leave",
+    "Running",
+    "announce",
+    "complain",
+    "conducted",
+    "not_started",
+    "running",
+    "serve",
+]
 
 _log = logging.getLogger("vivace")
 
 _LOOK = 0.01  # seconds between two looks at the connections that are left
-_ECHO = 0.25  # seconds in which a second signal is the first one, passed on by a wrapper (timeout, npm) as well
+ECHO = 0.25  # seconds in which a second signal is the first one, passed on by a wrapper (timeout, npm) as well
 _POLL = 0.25  # seconds: under a loop that is not ours, the longest that the engine's own timers wait
 
 
@@ -150,12 +162,12 @@ def serve(app: "Application", settings: Settings) -> ExitStatus:
             settings.access_log.check()
         listeners = open_listeners(settings.places, settings.backlog, settings.uds_mode)
     except (OSError, ValueError) as error:
-        return complain(getattr(error, "strerror", None) or str(error), ExitStatus.NOT_STARTED)
+        return not_started(error)
     box: int | None = None
     try:
         with suppress(OSError):  # it is for the state that SIGUSR1 asks for, no more
             box = blackbox.create()
-        return conducted(app, listeners, settings, lambda: _Signals(settings, box), box=box)
+        return conducted(app, listeners, settings, lambda: _Signals(settings, listeners, box), box=box)
     finally:
         if box is not None:
             os.close(box)
@@ -175,7 +187,7 @@ class Conductor(Protocol):
     def __exit__(self, *error: object) -> None:
         """Listen no more."""
 
-    def serving(self, served: Running, listeners: Sequence[Listener]) -> None:
+    def serving(self, served: Running) -> None:
         """Hear that it serves."""
 
     async def stopped(self) -> Leave:
@@ -195,7 +207,7 @@ def conducted(
     try:
         loop = _new_loop(app, settings)
     except (OSError, ValueError, ModuleNotFoundError) as error:
-        return complain(getattr(error, "strerror", None) or str(error), ExitStatus.NOT_STARTED)
+        return not_started(error)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(_serve(app, listeners, settings, conductor, shared=shared, box=box))
 
@@ -205,6 +217,11 @@ def complain(line: str, status: ExitStatus) -> ExitStatus:
     sys.stderr.write(f"vivace: {line}\n")
     sys.stderr.flush()
     return status
+
+
+def not_started(error: Exception) -> ExitStatus:
+    """Tells a person on stderr, in one line, what kept it from starting."""
+    return complain(getattr(error, "strerror", None) or str(error), ExitStatus.NOT_STARTED)
 
 
 def _new_loop(app: "Application", settings: Settings) -> asyncio.AbstractEventLoop:
@@ -236,7 +253,7 @@ async def _serve(
                 shared=shared,
                 box=box,
             ) as served:
-                asks.serving(served, listeners)
+                asks.serving(served)
                 served.leave = await asks.stopped()
         except ShutdownError as error:
             return complain(str(error), ExitStatus.INTERNAL)
@@ -334,9 +351,10 @@ class _Signals:
 
     NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, settings: Settings, box: int | None) -> None:
+    def __init__(self, settings: Settings, listeners: Sequence[Listener], box: int | None) -> None:
         self.asked = False
         self._settings = settings
+        self._listeners = listeners
         self._tell_state = StateTeller(box)
         self._caught: int | None = None
         self._caught_at = 0.0
@@ -369,8 +387,8 @@ class _Signals:
             self._loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
-    def serving(self, served: Running, listeners: Sequence[Listener]) -> None:
-        announce(listeners, self._settings, served.io)
+    def serving(self, served: Running) -> None:
+        announce(self._listeners, self._settings, served.io)
 
     async def stopped(self) -> Leave:
         """Return when somebody has asked to stop."""
@@ -381,7 +399,7 @@ class _Signals:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._caught is not None:
-            if now - self._caught_at < _ECHO:
+            if now - self._caught_at < ECHO:
                 return
             with suppress(Exception):  # stderr may be gone, or be what this has interrupted: that is no reason to stay
                 complain(f"stopped at once by a second signal ({signal.Signals(number).name})", ExitStatus.INTERNAL)

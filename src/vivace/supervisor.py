@@ -23,7 +23,7 @@ from typing import Any
 from vivace import _engine, blackbox, logs, notify
 from vivace.child import Child, Death, Phase
 from vivace.program import Program
-from vivace.serving import ExitStatus, Leave, announce, complain
+from vivace.serving import ECHO, ExitStatus, Leave, announce, complain, not_started
 from vivace.settings import Settings, strangers
 from vivace.sockets import Listener, open_listeners
 from vivace.terminal import Terminal
@@ -34,7 +34,6 @@ __all__ = ["supervise"]
 
 _log = logging.getLogger("vivace")
 
-_ECHO = 0.25  # seconds in which a second signal is the first one, passed on by a wrapper (timeout, npm) as well
 _EXIT = 2.0  # seconds that a worker has to exit, after its time for requests in flight
 _LOOK = 0.5  # seconds between two looks at how much the workers have served, and use
 _PATIENCE = 2.0  # seconds that idle connections may still ask an old worker something
@@ -376,10 +375,8 @@ class _Supervisor:
         return slot in self._slots and slot.successor is None and not _serves(slot)
 
     def _tell(self, error: OSError | _StartError) -> None:
-        if isinstance(error, OSError):
-            complain(error.strerror or str(error), ExitStatus.NOT_STARTED)
-        elif not error.has_told:
-            complain(str(error), ExitStatus.NOT_STARTED)
+        if isinstance(error, OSError) or not error.has_told:
+            not_started(error)
 
     # ---- replacing workers that are well
 
@@ -520,7 +517,7 @@ class _Supervisor:
     def _on_stop(self, number: int) -> None:
         now = time.monotonic()
         if self._signalled is not None:
-            if now - self._signalled[1] >= _ECHO:
+            if now - self._signalled[1] >= ECHO:
                 self._stop_now(number)
             return
         self._signalled = (number, now)

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -117,7 +116,7 @@ def serve(mine: Ticket, app: "Application", settings: Settings) -> ExitStatus:
         return ExitStatus.OK
     if settings.access_log is not None:
         settings = replace(settings, access_log=replace(settings.access_log, worker=mine.number))
-    status = conducted(app, listeners, settings, lambda: _Orders(mine, settings, listeners), shared=True, box=mine.box)
+    status = conducted(app, listeners, settings, lambda: _Orders(mine, settings), shared=True, box=mine.box)
     mine.tell(left=True)
     return status
 
@@ -135,10 +134,9 @@ def _introduced(mine: Ticket, settings: Settings) -> list[Listener] | None:
 class _Orders:
     """The supervisor's orders, and SIGTERM, which is its owner's: both stop in good order, however often they come."""
 
-    def __init__(self, mine: Ticket, settings: Settings, listeners: Sequence[Listener]) -> None:
+    def __init__(self, mine: Ticket, settings: Settings) -> None:
         self.asked = False
         self._mine = mine
-        self._listeners = listeners
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._leave = Leave(settings.timeout_graceful)
@@ -159,7 +157,7 @@ class _Orders:
         self._loop.remove_reader(self._control)
         self._control.close()
 
-    def serving(self, served: Running, listeners: Sequence[Listener]) -> None:  # noqa: ARG002
+    def serving(self, served: Running) -> None:
         self._mine.tell(serving=served.io)
 
     async def stopped(self) -> Leave:
