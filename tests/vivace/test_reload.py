@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from load import Load
+from load import Load, asked
 
 from vivace.watching import Watch
 
@@ -101,7 +101,7 @@ def workers(process):
 
 
 def serves(process, version):
-    return until(lambda: process.get("/").text == version)
+    return until(lambda: asked(process) == version)
 
 
 def test_a_save_serves_the_new_code(shop, write):
@@ -116,6 +116,7 @@ def test_a_save_serves_the_new_code(shop, write):
     assert process.stop()[0] == 0
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("count", ["1", "3"])
 def test_twenty_reloads_under_load_lose_nothing(shop, write, watcher, count):
     if watcher and count == "1":
