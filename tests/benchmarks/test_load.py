@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS = 10  # that any single step may take
+SECONDS = 30  # that any single step may take
 SOURCES = Path(__file__).resolve().parents[2] / "benchmarks" / "http"
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -64,18 +64,18 @@ def server():
 
 
 def test_without_a_rate_requests_follow_answers(load, server) -> None:
-    report = load(server(100), "-c", "1", "-d", "1", "-t", "2")
+    report = load(server(10), "-c", "1", "-d", "1", "-t", "2")
     assert report["code"] == 0
-    assert report["answers"] == 100
+    assert report["answers"] == 10
     assert report["unanswered"] == 0
 
 
 def test_with_a_rate_requests_that_were_due_and_never_sent_count(load, server) -> None:
-    report = load(server(10), "-c", "1", "-d", "1", "-r", "1000", "-t", "0.5")
+    report = load(server(10), "-c", "1", "-d", "1", "-r", "1000", "-t", "1")
     assert report["answers"] == 10
-    # 500 were due; that only one is under way does not hide the others.
-    assert report["unanswered"] >= 480
-    assert report["max_us"] > report["p50_us"] > 100_000
+    # 1000 were due; that only one is under way does not hide the others.
+    assert report["unanswered"] >= 980
+    assert report["max_us"] > report["p50_us"] > 200_000
 
 
 def test_a_wrong_answer_is_a_fault(load, server) -> None:
@@ -92,7 +92,7 @@ def test_a_wrong_answer_is_a_fault(load, server) -> None:
 
         thread = threading.Thread(target=lie)
         thread.start()
-        report = load(listening.getsockname()[1], "-c", "1", "-d", "1", "-t", "0.2", "-r", "100")
+        report = load(listening.getsockname()[1], "-c", "1", "-d", "1", "-t", "2", "-r", "100")
         thread.join(SECONDS)
     assert report["code"] == 1
     assert report["faults"] >= 1
