@@ -9,7 +9,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from random import Random
 from urllib.request import urlopen
@@ -331,25 +330,19 @@ def test_nobody_waits_for_whoever_reads_the_log(start, tmp_path):
 
 def test_started_without_stderr_it_serves_and_logs_nowhere(tmp_path):
     (tmp_path / "hello.py").write_text(APP)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = f"exec {sys.executable} -m vivace run hello:app --port {port} --access-log 2>&-"
-    with subprocess.Popen(command, cwd=tmp_path, shell=True) as popen:
-        try:
-            deadline = time.monotonic() + 20
-            while (answer := body_at(port)) is None:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            assert [answer, body_at(port)] == [b"Hello world!", b"Hello world!"]
-        finally:
-            popen.terminate()
-            assert popen.wait(10) == 0
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        fd, port = listening.fileno(), listening.getsockname()[1]
+        command = f"exec {sys.executable} -m vivace run hello:app --fd {fd} --access-log 2>&-"
+        with subprocess.Popen(command, cwd=tmp_path, shell=True, pass_fds=[fd]) as popen:
+            try:
+                assert [body_at(port), body_at(port)] == [b"Hello world!", b"Hello world!"]
+            finally:
+                popen.terminate()
+                assert popen.wait(SECONDS) == 0
 
 
 def body_at(port):
-    """What is answered there; None while nobody listens."""
-    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 10) as raw:
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as raw:
         raw.sendall(b"GET / HTTP/1.0\r\n\r\n")
         return raw.makefile("rb").read().partition(b"\r\n\r\n")[2]
 

@@ -104,12 +104,15 @@ def holding(app):
 )
 def test_a_handler_that_holds_the_loop_is_named(serve, warnings, target, shown):
     served = serve(holding(Application(debug=True)))
+    began = time.monotonic()
     assert served.get(target).text == ("failed" if "fails" in target else "held")
     served.stop()
+    all_ms = (time.monotonic() - began) * 1000
     held = [message for message in warnings() if message.startswith(shown)]
-    assert len(held) == 1
-    assert "held the event loop for " in held[0]
-    assert float(held[0].partition(" for ")[2].partition(" ms")[0]) >= 100
+    assert all("held the event loop for " in message for message in held)
+    told_ms = [float(message.partition(" for ")[2].partition(" ms")[0]) for message in held]
+    assert min(told_ms) >= 100
+    assert sum(told_ms) <= all_ms  # nothing twice; a step that the machine held up may be told as well
 
 
 def test_the_method_is_the_requests(serve, warnings):

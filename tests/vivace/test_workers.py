@@ -324,7 +324,8 @@ class TestStop:
         process.client().send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n")
         assert process.popen.stdout.readline() == "in\n"
         status, out, err = process.stop()
-        assert (status, out) == (5, "bye\n")
+        assert status == 5
+        assert out in ("bye\n", "")  # of the other one, if it has ended in that time
         assert "did not end in 2.1 s and was killed" in err
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
@@ -359,10 +360,17 @@ class TestStop:
         assert process.end()[1] == "bye\nbye\n"  # that is the end of stdout: they have gone
 
     def test_workers_whose_supervisor_dies_while_they_start_serve_nobody(self, script, tmp_path):
-        process = script("os.write(1, b'importing\\n')", "time.sleep(1)", "app.run(port=0, workers=2)")
+        process = script(
+            "os.write(1, b'importing\\n')",
+            "while '_VIVACE_WORKER' in os.environ and not os.path.exists('killed'):",
+            "    time.sleep(0.01)",
+            "app.run(port=0, workers=2)",
+        )
         assert process.popen.stdout.readline() == "importing\n"  # the supervisor's own
         assert process.popen.stdout.readline() == "importing\n"
         process.signal(signal.SIGKILL)
+        process.popen.wait()
+        (tmp_path / "killed").touch()
         assert process.end()[1:] == ("", "")  # the end of stdout: the worker has gone
 
 
