@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -96,6 +97,11 @@ class Client:
         self._file.close()
         self.socket.close()
 
+    def reset(self) -> None:
+        """Leave without good-bye: the server is sent a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
 
 def connect(port: int, host: str = "127.0.0.1") -> Client:
     return Client(socket.create_connection((host, port), SECONDS))
@@ -185,7 +191,7 @@ class Process:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.line = ""
+        self.announced = ""
         self.before: list[str] = []
         self._clients: list[Client] = []
 
@@ -194,14 +200,23 @@ class Process:
         assert self.popen.stderr is not None
         for line in self.popen.stderr:
             if " serving " in line:
-                self.line = line.strip()
-                return self.line
+                self.announced = line.strip()
+                return self.announced
             self.before.append(line)
+        raise AssertionError("".join(self.before))
+
+    def line(self, *words: str) -> str:
+        """The next line of the log that has all these words."""
+        assert self.popen.stderr is not None
+        for line in self.popen.stderr:
+            self.before.append(line)
+            if all(word in line for word in words):
+                return line
         raise AssertionError("".join(self.before))
 
     @property
     def port(self) -> int:
-        found = re.search(r":(\d+)[ ,]", self.line or self.ready())
+        found = re.search(r":(\d+)[ ,]", self.announced or self.ready())
         assert found
         return int(found[1])
 

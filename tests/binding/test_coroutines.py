@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import socket
-import struct
 import sys
 import threading
 
@@ -325,8 +323,7 @@ class TestEnds:
         client = serve(app).client()
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert began.wait(SECONDS)
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
-        client.close()
+        client.reset()
         assert ended.wait(SECONDS)
 
     def test_async_generators_are_closed_with_the_loop(self, serve):

@@ -3,8 +3,6 @@
 import asyncio
 import gc
 import random
-import socket
-import struct
 import threading
 import time
 
@@ -14,11 +12,6 @@ from waiting import SECONDS, eventually
 from vivace import Application, BodyError
 
 GET = "GET {} HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-def reset(client):
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
 
 
 def everything(request):
@@ -329,7 +322,7 @@ class TestAnswers:
         client = served.client()
         client.send(GET.format("/"))
         assert began.wait(SECONDS)
-        reset(client)
+        client.reset()
         assert ended.wait(SECONDS)
         assert served.get("/other").text == "other"
         assert called == ["callback", True, "late callback"]
@@ -368,7 +361,7 @@ class TestAnswers:
             turns = [random.randrange(5) for _ in range(random.randrange(1, 20))]
             client.send("".join(GET.format(f"/{n}") for n in turns))
             if random.random() < 0.5:
-                reset(client)
+                client.reset()
             else:
                 assert [client.answer().text for _ in turns] == [f"/{n}" for n in turns]
                 client.close()

@@ -32,15 +32,6 @@ def get(target, **headers):
     return f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"
 
 
-def reset(client):
-    """Leave without good-bye."""
-    import socket
-    import struct
-
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
-
-
 class Gate:
     """What handlers wait at, and how many do."""
 
@@ -398,7 +389,7 @@ def test_who_has_gone_before_his_turn_costs_no_thread(app, serve, gate):
     eventually(lambda: gate.entered == 1)
     gone.send(get("/1") + get("/2"))
     eventually(lambda: app.router.threads.busy == 3)
-    reset(gone)
+    gone.reset()
     eventually(lambda: served.running.server.connections == 2)
     last.send(get("/3"))
     gate.open()
@@ -421,7 +412,7 @@ def test_who_goes_meanwhile_is_not_answered_and_what_fails_is_logged(app, serve,
         gone = served.client()
         gone.send(get(f"/{how}"))
         eventually(lambda how=how: gate.entered == (1 if how == "fails" else 2))
-        reset(gone)
+        gone.reset()
     eventually(lambda: served.running.server.connections == 0)
     gate.open()
     eventually(lambda: app.router.threads.busy == 0)
@@ -452,11 +443,11 @@ def test_a_thread_can_tell_that_its_client_has_gone(app, serve, gate):
     gone = served.client()
     gone.send(get("/waits"))
     eventually(lambda: gate.entered == 1)
-    reset(gone)
+    gone.reset()
     eventually(lambda: told == [True])
     client = served.client()
     assert client.request("/stays").text == "stayed"
-    reset(client)
+    client.reset()
     eventually(lambda: served.running.server.connections == 0)
     assert told == [True, False]
     assert not kept[0].disconnected
@@ -507,7 +498,7 @@ def test_a_stop_waits_for_threads(app, serve, gate, errors):
     client.send(get("/"))
     gone.send(get("/"))
     eventually(lambda: gate.entered == 2)
-    reset(gone)
+    gone.reset()
     eventually(lambda: served.running.server.connections == 1)
     served.end()
     time.sleep(0.05)

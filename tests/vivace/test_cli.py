@@ -437,9 +437,7 @@ class TestEnvFile:
         assert process.get("/").text == "before"
         (tmp_path / ".env").write_text("GREETING=after\n")
         process.signal(signal.SIGHUP)
-        for line in process.popen.stderr:
-            if "all workers are new" in line:
-                break
+        process.line("all workers are new")
         eventually(lambda: process.get("/").text == "after")
         process.stop()
 
@@ -505,11 +503,11 @@ class TestOptions:
 
     def test_loop(self, serving):
         pytest.importorskip("uvloop")
-        assert "loop uvloop" in serving("--loop", "uvloop").line
-        assert "loop asyncio" in serving("--loop", "asyncio").line
+        assert "loop uvloop" in serving("--loop", "uvloop").announced
+        assert "loop asyncio" in serving("--loop", "asyncio").announced
 
     def test_io(self, serving, run):
-        assert "io epoll" in serving("--io", "epoll").line
+        assert "io epoll" in serving("--io", "epoll").announced
         from vivace._engine import IO_BACKENDS
 
         if "uring" not in IO_BACKENDS:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from load import Load, asked
+from waiting import eventually
 
 from vivace.watching import Watch
 
@@ -34,7 +35,6 @@ APP = """
     def fail():
         raise KeyError("shown")
 """
-SOON = 30.0  # seconds that a busy machine may take
 WATCHERS = ["watchfiles", "looking"]
 
 
@@ -78,22 +78,6 @@ def shop(write, watcher, start):
     return begin
 
 
-def until(condition, seconds=SOON):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return value
-
-
-def line(process, *words):
-    for text in process.popen.stderr:
-        process.before.append(text)
-        if all(word in text for word in words):
-            return text
-    raise AssertionError("".join(process.before))
-
-
 def workers(process):
     return [
         int(pid) for pid in Path(f"/proc/{process.popen.pid}/task/{process.popen.pid}/children").read_text().split()
@@ -101,15 +85,15 @@ def workers(process):
 
 
 def serves(process, version):
-    return until(lambda: asked(process) == version)
+    return eventually(lambda: asked(process) == version)
 
 
 def test_a_save_serves_the_new_code(shop, write):
     process = shop()
     assert process.get("/").text == "v0"
     write("v1")
-    assert "shop.py" in line(process, "reloading")
-    line(process, "reloaded in ")
+    assert "shop.py" in process.line("reloading")
+    process.line("reloaded in ")
     serves(process, "v1")
     write("v2")
     serves(process, "v2")
@@ -122,14 +106,14 @@ def test_twenty_reloads_under_load_lose_nothing(shop, write, watcher, count):
     if watcher and count == "1":
         pytest.skip("the other three will do")
     process = shop("--workers", count)
-    assert f"({count} worker" in process.line
+    assert f"({count} worker" in process.announced
     with Load(process.port, fresh=1, kept=1) as load:
         for n in range(1, 21):
             write(f"v{n}")
-            until(lambda n=n: load.answers[f"v{n}"] > 3)
+            eventually(lambda n=n: load.answers[f"v{n}"] > 3)
     assert load.failures[:5] == []
     assert set(load.answers) == {f"v{n}" for n in range(21)}
-    until(lambda: len(workers(process)) == int(count))
+    eventually(lambda: len(workers(process)) == int(count))
     assert process.stop()[0] == 0
 
 
@@ -143,15 +127,15 @@ def test_clients_that_hold_on_do_not_hold_it_up(shop, write):
     serves(process, "v1")
     assert kept.at_end()
     assert waiting.at_end()  # it is cut then
-    until(lambda: len(workers(process)) == 2)
+    eventually(lambda: len(workers(process)) == 2)
     assert process.stop()[0] == 0
 
 
 def test_across_a_syntax_error(shop, write):
     process = shop("--workers", "2")
     write("", "def broken(:\n")
-    line(process, "SyntaxError")
-    line(process, "the old code goes on")
+    process.line("SyntaxError")
+    process.line("the old code goes on")
     assert process.get("/").text == "v0"
     write("v1")
     serves(process, "v1")
@@ -161,7 +145,7 @@ def test_across_a_syntax_error(shop, write):
 def test_an_application_that_is_broken_at_first_may_be_mended(write, watcher, start):
     write("", "import nothing_of_the_kind\n")
     process = start("-m", "vivace", "dev", "shop:app", "--port", "0", "--reload-delay", "50ms", **watcher)
-    line(process, "waiting for a change")
+    process.line("waiting for a change")
     write("v1")
     assert "1 worker" in process.ready()
     assert process.get("/").text == "v1"
@@ -178,7 +162,7 @@ def test_a_worker_that_dies_of_the_new_code_waits_for_the_next(shop, write, tmp_
     process = shop()
     with (tmp_path / "shop.py").open("a") as file:
         file.write("import os\n@app.on_startup\ndef die():\n    os.kill(os.getpid(), 9)\n")
-    line(process, "was killed by SIGKILL", "while it was starting")
+    process.line("was killed by SIGKILL", "while it was starting")
     assert process.get("/").text == "v0"
     write("v1")
     serves(process, "v1")
@@ -189,7 +173,7 @@ def test_a_save_while_it_reloads(shop, write):
     process = shop()
     slow = textwrap.dedent(APP).replace("VERSION", "never") + "\nimport time\ntime.sleep(60)\n"
     write("", slow)
-    line(process, "reloading")
+    process.line("reloading")
     time.sleep(0.3)
     write("v2")
     serves(process, "v2")
@@ -199,7 +183,7 @@ def test_a_save_while_it_reloads(shop, write):
 def test_stop_while_it_reloads(shop, write):
     process = shop()
     write("", "import time\ntime.sleep(60)\n")
-    line(process, "reloading")
+    process.line("reloading")
     assert process.stop()[0] == 0
 
 
@@ -237,7 +221,7 @@ def test_which_files_count(shop, tmp_path):
     (tmp_path / "elsewhere.py").write_text("1")
     time.sleep(1.2)
     (tmp_path / "code" / "page.html").write_text("1")
-    assert re.search(r"code/page\.html changed: reloading", line(process, "reloading"))
+    assert re.search(r"code/page\.html changed: reloading", process.line("reloading"))
     assert not [text for text in process.before if "changed" in text and "page.html" not in text]
     process.stop()
 
@@ -246,7 +230,7 @@ def test_reload_delay(shop, write):
     process = shop("--reload-delay", "2s")
     begin = time.monotonic()
     write("v1")
-    line(process, "reloading")
+    process.line("reloading")
     assert time.monotonic() - begin >= 1.9
     process.stop()
 
@@ -255,7 +239,7 @@ def test_sighup_reloads_too(shop, write, tmp_path):
     process = shop("--reload-dir", "without" if (tmp_path / "without").exists() else ".", "--reload-exclude", "shop.py")
     write("v1")
     process.signal(signal.SIGHUP)
-    line(process, "all workers are new")
+    process.line("all workers are new")
     serves(process, "v1")
     process.stop()
 
@@ -319,9 +303,9 @@ def test_a_save_while_the_first_workers_start(write, watcher, start, tmp_path):
     process = start("-m", "vivace", "run", "shop:app", *options, **watcher)
     assert process.popen.stdout.readline() == "second\n"
     write("v1")
-    line(process, "reloading")
+    process.line("reloading")
     assert "(2 workers" in process.ready()
     (tmp_path / "go").touch()
-    until(lambda: len(workers(process)) == 2)  # those that had begun with the old code have gone
+    eventually(lambda: len(workers(process)) == 2)  # those that had begun with the old code have gone
     assert {process.get("/").text for _ in range(50)} == {"v1"}
     assert process.stop()[0] == 0

@@ -34,7 +34,7 @@ def shop(tmp_path, start):
 
 def state(process):
     """The next line of the log that tells a state."""
-    return next(line for line in process.popen.stderr if "of memory" in line)
+    return process.line("of memory")
 
 
 class TestAlone:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from load import Load
+from waiting import SECONDS, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +52,6 @@ APP = """
     def leave():
         sys.exit(9)
 """
-SOON = 30.0  # seconds that a busy machine may take
 
 
 @pytest.fixture
@@ -87,23 +87,6 @@ def workers(process):
         if number := re.match(r"vivace: worker (\d+) ", title):
             found.setdefault(int(number[1]), []).append(int(pid))
     return found
-
-
-def until(condition, seconds=SOON):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return value
-
-
-def line(process, *words):
-    """The next line of the log that has all these words."""
-    for text in process.popen.stderr:
-        process.before.append(text)
-        if all(word in text for word in words):
-            return text
-    raise AssertionError("".join(process.before))
 
 
 def pids_that_answer(process, count, tries=200):
@@ -188,10 +171,10 @@ class TestStart:
         assert len(pids_that_answer(process, 2)) == 2
         assert process.get("/slow").text == "slow"
         process.client().send("GET /later/x HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert "while GET /later/{how} was running" in line(process, "was killed by SIGSEGV")
-        line(process, "serves in its place")
+        assert "while GET /later/{how} was running" in process.line("was killed by SIGSEGV")
+        process.line("serves in its place")
         process.signal(signal.SIGHUP)
-        line(process, "all workers are new")
+        process.line("all workers are new")
         assert process.stop()[0] == 0
 
     def test_names_of_the_processes(self, shop):
@@ -336,7 +319,7 @@ class TestStop:
         assert process.popen.stdout.readline() == "in\n"
         if number == signal.SIGINT:
             process.signal(signal.SIGTERM)
-            line(process, "SIGTERM: stopping")
+            process.line("SIGTERM: stopping")
             time.sleep(0.5)
         process.signal(number)
         status, out, err = process.end()
@@ -380,27 +363,27 @@ class TestDeath:
         process.ready()
         victim = workers(process)[2][0]
         with Load(process.port, fresh=2, kept=2) as load:
-            until(lambda: sum(load.answers.values()) > 100)
+            eventually(lambda: sum(load.answers.values()) > 100)
             os.kill(victim, signal.SIGKILL)
             killed = time.monotonic()
-            until(lambda: workers(process).get(2, [victim]) != [victim])
-            until(lambda: str(workers(process).get(2, [0])[0]) in load.answers)
+            eventually(lambda: workers(process).get(2, [victim]) != [victim])
+            eventually(lambda: str(workers(process).get(2, [0])[0]) in load.answers)
             replaced = time.monotonic() - killed
             before = sum(load.answers.values())
-            until(lambda: sum(load.answers.values()) > before + 100)
+            eventually(lambda: sum(load.answers.values()) > before + 100)
         assert len(load.failures) <= 4  # one for each client at most
-        assert replaced < SOON
-        log = line(process, "was killed by SIGKILL")
+        assert replaced < SECONDS
+        log = process.line("was killed by SIGKILL")
         assert f"worker 2 (pid {victim})" in log
         assert re.search(r" after \d+\.\d s and [1-9]\d* requests, with at most [1-9]\d* MiB of memory, ", log)
-        assert "serves in its place" in line(process, "worker 2 ")
+        assert "serves in its place" in process.line("worker 2 ")
         assert process.stop()[0] == 0
 
     def test_the_log_names_the_route_that_was_running(self, shop):
         process = shop("-w", "2")
         process.ready()
         process.client().send("GET /crash HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert "was killed by SIGSEGV" in (log := line(process, "was killed by"))
+        assert "was killed by SIGSEGV" in (log := process.line("was killed by"))
         assert "while GET /crash was running; 1 open connection" in log
         process.stop()
 
@@ -408,7 +391,7 @@ class TestDeath:
         process = shop("-w", "2")
         process.ready()
         process.client().send("GET /later/x HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert "while GET /later/{how} was running" in line(process, "was killed by SIGSEGV")
+        assert "while GET /later/{how} was running" in process.line("was killed by SIGSEGV")
         process.stop()
 
     def test_and_those_that_waited(self, shop):
@@ -422,7 +405,7 @@ class TestDeath:
         pids_that_answer(process, 2)  # both have come round since
         for pids in workers(process).values():
             os.kill(pids[0], signal.SIGABRT)
-        told = [line(process, "was killed by SIGABRT") for _ in range(2)]
+        told = [process.line("was killed by SIGABRT") for _ in range(2)]
         counts = [int(found[1]) for log in told if (found := re.search(r"while (\d) x GET /slow waited", log))]
         assert sum(counts) == 6
         process.stop()
@@ -433,15 +416,15 @@ class TestDeath:
         pids_that_answer(process, 2)
         assert process.get("/").status == 200
         os.kill(workers(process)[1][0], signal.SIGABRT)
-        assert "while no handler was running" in line(process, "was killed by SIGABRT")
+        assert "while no handler was running" in process.line("was killed by SIGABRT")
         process.stop()
 
     def test_a_handler_that_exits_ends_its_worker_only(self, shop):
         process = shop("-w", "2")
         process.ready()
         process.client().send("GET /exit HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert "exited with status 9" in line(process, "exited with")
-        line(process, "serves in its place")
+        assert "exited with status 9" in process.line("exited with")
+        process.line("serves in its place")
         assert process.stop()[0] == 0
 
     def test_who_cannot_be_started_again_is_not_tried_in_a_hot_loop(self, shop, tmp_path):
@@ -463,15 +446,15 @@ class TestReplacing:
         process.ready()
         before = {pid for pids in workers(process).values() for pid in pids}
         with Load(process.port) as load:
-            until(lambda: len(load.answers) == 3)
+            eventually(lambda: len(load.answers) == 3)
             text = (tmp_path / "shop.py").read_text()
             (tmp_path / "shop.py").write_text(text.replace("str(os.getpid())", "'new'"))
             process.signal(signal.SIGHUP)
-            line(process, "all workers are new")
-            until(lambda: load.answers["new"] > 100)
-            until(lambda: not before & {pid for pids in workers(process).values() for pid in pids})
+            process.line("all workers are new")
+            eventually(lambda: load.answers["new"] > 100)
+            eventually(lambda: not before & {pid for pids in workers(process).values() for pid in pids})
             load.answers.clear()
-            until(lambda: load.answers["new"] > 100)
+            eventually(lambda: load.answers["new"] > 100)
         assert load.failures[:5] == []
         assert set(load.answers) == {"new"}
         assert process.stop()[0] == 0
@@ -489,9 +472,9 @@ class TestReplacing:
         before = held()
         for _ in range(3):
             process.signal(signal.SIGHUP)
-            line(process, "all workers are new")
-            until(lambda: len(children()) == 2)
-        until(lambda: held() == before)
+            process.line("all workers are new")
+            eventually(lambda: len(children()) == 2)
+        eventually(lambda: held() == before)
         assert process.stop()[0] == 0
 
     def test_sighup_with_broken_code_leaves_the_old(self, shop, tmp_path):
@@ -500,7 +483,7 @@ class TestReplacing:
         before = workers(process)
         (tmp_path / "shop.py").write_text("def broken(:\n")
         process.signal(signal.SIGHUP)
-        line(process, "the old workers go on")
+        process.line("the old workers go on")
         assert workers(process) == before
         assert process.get("/").status == 200
         assert process.stop()[0] == 0
@@ -510,10 +493,10 @@ class TestReplacing:
         process.ready()
         before = {pid for pids in workers(process).values() for pid in pids}
         with Load(process.port) as load:
-            until(lambda: len(set(load.answers)) >= 5)
+            eventually(lambda: len(set(load.answers)) >= 5)
         assert load.failures[:5] == []
         assert re.search(
-            r"worker \d \(pid \d+\) has served \d{3,} requests: a new one takes over", line(process, "has served")
+            r"worker \d \(pid \d+\) has served \d{3,} requests: a new one takes over", process.line("has served")
         )
         assert {str(pid) for pid in before} < set(load.answers)
         assert process.stop()[0] == 0
@@ -533,20 +516,20 @@ class TestReplacing:
         time.sleep(1.2)
         assert workers(process)[1] == first
         assert process.get("/more").text == "ok"
-        assert "MiB of memory: a new one takes over" in line(process, "takes over")
-        until(lambda: workers(process)[1] != first and len(workers(process)[1]) == 1)
+        assert "MiB of memory: a new one takes over" in process.line("takes over")
+        eventually(lambda: workers(process)[1] != first and len(workers(process)[1]) == 1)
         assert process.stop()[0] == 0
 
     def test_one_more_and_one_less(self, shop):
         process = shop("-w", "1", "--max-requests", "1000000")
         process.ready()
         process.signal(signal.SIGTTIN)
-        line(process, "worker 2 ", "serves in its place")
+        process.line("worker 2 ", "serves in its place")
         assert len(workers(process)) == len(pids_that_answer(process, 2)) == 2
         process.signal(signal.SIGTTOU)
-        until(lambda: len(workers(process)) == 1)
+        eventually(lambda: len(workers(process)) == 1)
         process.signal(signal.SIGTTOU)
-        line(process, "SIGTTOU: 1 worker")
+        process.line("SIGTTOU: 1 worker")
         assert process.get("/").status == 200
         assert process.stop()[0] == 0
 
@@ -561,10 +544,10 @@ class TestReplacing:
         (tmp_path / "shop.py").write_text("raise RuntimeError('broken meanwhile')\n")
         for _ in range(5):
             assert process.get("/").status == 200
-        line(process, "a new one takes over")
-        line(process, "broken meanwhile")
+        process.line("a new one takes over")
+        process.line("broken meanwhile")
         (tmp_path / "shop.py").write_text(text.replace("str(os.getpid())", "'new'"))
         process.signal(signal.SIGHUP)
-        line(process, "all workers are new")
-        until(lambda: process.get("/").text == "new")
+        process.line("all workers are new")
+        eventually(lambda: process.get("/").text == "new")
         assert process.stop()[0] == 0
