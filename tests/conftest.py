@@ -40,6 +40,8 @@ def environment() -> None:
     """Nothing that whoever runs the tests has set for his own servers and terminals reaches those of the tests."""
     for name in [name for name in os.environ if name.startswith(FOR_NONE) and name not in FOR_ALL]:
         del os.environ[name]
+    # Python takes a module's byte code for that of another version of the same size and second.
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 class Answer:
