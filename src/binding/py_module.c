@@ -1,4 +1,5 @@
 /* vivace._engine: the module. */
+#include "binding/py_limits.h"
 #include "binding/py_strings.h"
 
 #include "core/io/loop.h"
@@ -96,6 +97,15 @@ borrow_all(module_state *state)
     return state->task_keywords != NULL ? 0 : -1;
 }
 
+/* Steals the object, which may be NULL with an exception. 0 or -1. */
+static int
+add_object(PyObject *module, const char *name, PyObject *object)
+{
+    int added = object != NULL ? PyModule_AddObjectRef(module, name, object) : -1;
+    Py_XDECREF(object);
+    return added;
+}
+
 static int
 module_exec(PyObject *module)
 {
@@ -111,11 +121,7 @@ module_exec(PyObject *module)
         return -1;
     PyObject *backends =
         vv_loop_offers(VV_LOOP_URING) ? Py_BuildValue("(ss)", "uring", "epoll") : Py_BuildValue("(s)", "epoll");
-    if (backends == NULL)
-        return -1;
-    int added = PyModule_AddObjectRef(module, "IO_BACKENDS", backends);
-    Py_DECREF(backends);
-    return added;
+    return add_object(module, "IO_BACKENDS", backends) < 0 ? -1 : add_object(module, "LIMITS", limits_table());
 }
 
 /* clang-format off */

@@ -1,66 +1,7 @@
 #include "binding/py_server.h"
 
+#include "binding/py_limits.h"
 #include "core/server/access_log.h"
-
-static int
-limit_value(PyObject *value, const char *name, double scale, double most, double *out)
-{
-    *out = PyFloat_AsDouble(value);
-    if (*out == -1.0 && PyErr_Occurred())
-        return -1;
-    *out *= scale;
-    if (!(*out >= 0 && *out <= most)) {
-        PyErr_Format(PyExc_ValueError, "%s is out of range: %R", name, value);
-        return -1;
-    }
-    return 0;
-}
-
-/* X(keyword, field, factor to the field's unit, the most that is allowed in that unit) */
-/* clang-format off */
-#define LIMIT_KEYWORDS(X) \
-    X(limit_head_bytes, limit_head_bytes, 1, 65535) X(limit_header_fields, limit_header_fields, 1, 10000) \
-    X(limit_body_bytes, limit_body_bytes, 1, 1e15) X(limit_body_memory_bytes, limit_body_memory_bytes, 1, 1e15) \
-    X(limit_form_parts, limit_form_parts, 1, 1e6) X(limit_form_head_bytes, limit_form_head_bytes, 1, 1e6) \
-    X(limit_form_text_bytes, limit_form_text_bytes, 1, 1e12) X(limit_pipeline, limit_pipeline, 1, 60000) \
-    X(limit_output_bytes, limit_output_bytes, 1, 1e12) X(limit_connections, limit_connections, 1, 1e7) \
-    X(timeout_head, timeout_head_ms, 1000, 4e9) X(timeout_body, timeout_body_ms, 1000, 4e9) \
-    X(timeout_keep_alive, timeout_keep_alive_ms, 1000, 4e9) X(timeout_write, timeout_write_ms, 1000, 4e9)
-/* clang-format on */
-
-static int
-set_limit(vv_limits *limits, PyObject *name, PyObject *value)
-{
-    double number;
-#define X(keyword, field, scale, most)                                                                                 \
-    if (PyUnicode_CompareWithASCIIString(name, #keyword) == 0) {                                                       \
-        if (limit_value(value, #keyword, scale, most, &number) < 0)                                                    \
-            return -1;                                                                                                 \
-        limits->field = (__typeof__(limits->field))number;                                                             \
-        return 0;                                                                                                      \
-    }
-    LIMIT_KEYWORDS(X)
-#undef X
-    PyErr_Format(PyExc_TypeError, "Server() has no limit %R", name);
-    return -1;
-}
-
-static int
-read_limits(PyObject *kwargs, vv_limits *limits)
-{
-    PyObject *name, *value;
-    Py_ssize_t at = 0;
-    *limits = vv_limits_default();
-    while (kwargs != NULL && PyDict_Next(kwargs, &at, &name, &value))
-        if (set_limit(limits, name, value) < 0)
-            return -1;
-    if (limits->limit_head_bytes < 64 || limits->limit_pipeline < 1 || limits->limit_connections < 1) {
-        PyErr_SetString(PyExc_ValueError,
-                        "limit_head_bytes must be at least 64, limit_pipeline and limit_connections at least 1");
-        return -1;
-    }
-    return 0;
-}
 
 static int
 open_server(server_object *self, const vv_limits *limits)
@@ -126,7 +67,7 @@ server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (state == NULL || state_load_json(state) < 0 ||
         !PyArg_ParseTuple(args, "O!OO!:Server", state->selector_type, &selector, &app, state->routes_type, &routes))
         return NULL;
-    if (read_limits(kwargs, &limits) < 0)
+    if (limits_read(kwargs, &limits) < 0)
         return NULL;
     if (((selector_object *)selector)->loop == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the selector is closed");

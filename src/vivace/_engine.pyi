@@ -18,6 +18,8 @@ ISA: str
 """The instruction set in use: "base", "avx2" or "avx512"."""
 IO_BACKENDS: tuple[str, ...]
 """The I/O back-ends that this build and this kernel offer, best first: ("uring", "epoll")."""
+LIMITS: Mapping[str, tuple[float, float, float]]
+"""A Server's limits: default, least and most of each; bytes and counts are int, times float, in seconds."""
 
 def set_process_title(title: str, name: str) -> bool:
     """Names the process: `ps -f` shows the title, `top` the name (15 bytes). Before there are other threads."""
@@ -65,21 +67,22 @@ class Server:
         app: Application,
         routes: Routes,
         *,
-        limit_head_bytes: int = 32768,
-        limit_header_fields: int = 100,
-        limit_body_bytes: int = 16777216,
-        limit_body_memory_bytes: int = 1048576,
-        limit_form_parts: int = 1000,
-        limit_form_head_bytes: int = 16384,
-        limit_form_text_bytes: int = 1048576,
-        limit_pipeline: int = 128,
-        limit_output_bytes: int = 262144,
-        limit_connections: int = 10000,
-        timeout_head: float = 10.0,
-        timeout_body: float = 30.0,
-        timeout_keep_alive: float = 75.0,
-        timeout_write: float = 30.0,
-    ) -> None: ...
+        limit_head_bytes: int = ...,
+        limit_header_fields: int = ...,
+        limit_body_bytes: int = ...,
+        limit_body_memory_bytes: int = ...,
+        limit_form_parts: int = ...,
+        limit_form_head_bytes: int = ...,
+        limit_form_text_bytes: int = ...,
+        limit_pipeline: int = ...,
+        limit_output_bytes: int = ...,
+        limit_connections: int = ...,
+        timeout_head: float = ...,
+        timeout_body: float = ...,
+        timeout_keep_alive: float = ...,
+        timeout_write: float = ...,
+    ) -> None:
+        """Raises TypeError for an unknown limit, ValueError for one that is out of range: see `LIMITS`."""
     def listen(self, fd: int, *, shared: bool = False) -> None:
         """Accepts on a bound, listening, non-blocking socket (borrowed; the caller keeps it open).
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from vivace import cgroup, sockets, threads
+from vivace import _engine, cgroup, sockets, threads
 from vivace.access import FORMATS as ACCESS_FORMATS
 from vivace.access import AccessLog
 from vivace.logs import FORMATS, LEVELS
@@ -90,7 +90,7 @@ def _whole(wanted: str, lowest: int, highest: int = 2**63 - 1) -> Callable[[Any]
 
 
 _UNITS = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_LONGEST = 4_000_000.0  # seconds: more milliseconds than this the engine does not count
+_LONGEST = _engine.LIMITS["timeout_head"][2]  # seconds: more milliseconds than this the engine does not count
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -187,31 +187,32 @@ def _by_name(*settings: Setting) -> dict[str, Setting]:
     return {setting.name: setting for setting in settings}
 
 
-_TIME = _seconds(0.001)
+def _limit(name: str, metavar: str, text: str) -> Setting:
+    """Make the setting of a limit whose default and bounds the engine knows."""
+    default, least, most = _engine.LIMITS[name]
+    parse: Callable[[Any], Any]
+    if metavar == "TIME":
+        parse = _seconds(least)
+    else:
+        parse = _size(int(least), int(most)) if metavar == "SIZE" else _count(int(most))
+    return Setting(name, parse, default, metavar, text)
+
 
 LIMITS = _by_name(
-    Setting(
-        "limit_head_bytes", _size(64, 65535), 32 << 10, "SIZE", "Request line and header fields; longer ones are a 431."
-    ),
-    Setting("limit_header_fields", _count(10_000), 100, "N", "Header fields of a request; more are a 431."),
-    Setting("limit_body_bytes", _size(1, 10**15), 16 << 20, "SIZE", "Request body; a longer one is a 413."),
-    Setting(
-        "limit_body_memory_bytes", _size(1, 10**15), 1 << 20, "SIZE", "Of a body in memory; a longer one is a file."
-    ),
-    Setting("limit_form_parts", _count(1_000_000), 1000, "N", "Fields and files of a form; more are a 413."),
-    Setting(
-        "limit_form_head_bytes", _size(64, 1_000_000), 16 << 10, "SIZE", "Header lines of a part of a form; then a 413."
-    ),
-    Setting("limit_form_text_bytes", _size(1, 10**12), 1 << 20, "SIZE", "Of a form without its files; then a 413."),
-    Setting("limit_pipeline", _count(60_000), 128, "N", "Requests in flight on one connection, then it waits."),
-    Setting(
-        "limit_output_bytes", _size(1, 10**12), 256 << 10, "SIZE", "Unsent output on one connection, then it waits."
-    ),
-    Setting("limit_connections", _count(10_000_000), 10_000, "N", "Open connections, then accepting waits."),
-    Setting("timeout_head", _TIME, 10.0, "TIME", "For a complete head, from its first byte; then a 408."),
-    Setting("timeout_body", _TIME, 30.0, "TIME", "Without progress of a body; then a 408."),
-    Setting("timeout_keep_alive", _TIME, 75.0, "TIME", "For the next request of a connection; then it is closed."),
-    Setting("timeout_write", _TIME, 30.0, "TIME", "For a client that takes nothing of its answer; then closed."),
+    _limit("limit_head_bytes", "SIZE", "Request line and header fields; longer ones are a 431."),
+    _limit("limit_header_fields", "N", "Header fields of a request; more are a 431."),
+    _limit("limit_body_bytes", "SIZE", "Request body; a longer one is a 413."),
+    _limit("limit_body_memory_bytes", "SIZE", "Of a body in memory; a longer one is a file."),
+    _limit("limit_form_parts", "N", "Fields and files of a form; more are a 413."),
+    _limit("limit_form_head_bytes", "SIZE", "Header lines of a part of a form; then a 413."),
+    _limit("limit_form_text_bytes", "SIZE", "Of a form without its files; then a 413."),
+    _limit("limit_pipeline", "N", "Requests in flight on one connection, then it waits."),
+    _limit("limit_output_bytes", "SIZE", "Unsent output on one connection, then it waits."),
+    _limit("limit_connections", "N", "Open connections, then accepting waits."),
+    _limit("timeout_head", "TIME", "For a complete head, from its first byte; then a 408."),
+    _limit("timeout_body", "TIME", "Without progress of a body; then a 408."),
+    _limit("timeout_keep_alive", "TIME", "For the next request of a connection; then it is closed."),
+    _limit("timeout_write", "TIME", "For a client that takes nothing of its answer; then closed."),
     Setting("timeout_graceful", _seconds(0), 30.0, "TIME", "For requests in flight when stopping; then they are cut."),
 )
 """The limits that take effect, by name: those of `Application(...)`, `app.run(...)` and the command line."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vivace import Application
+from vivace import Application, _engine
 from vivace.app import importing
 from vivace.cgroup import cpus
 from vivace.settings import ALL, LIMITS, Settings, checked, resolve
@@ -92,6 +92,29 @@ def test_values_that_are_none_are_told_in_one_line(name, value):
     with pytest.raises(ValueError, match=f"^{name} takes .*, not ") as caught:
         checked({name: value}, "test")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", _engine.LIMITS)
+def test_limits_are_what_the_engine_says(name):
+    default, least, most = _engine.LIMITS[name]
+    setting = LIMITS[name]
+    app = Application()
+    with _engine.Selector() as selector:
+        for value in (setting.default, default, least, most):
+            assert setting.read(value, name) == value
+            _engine.Server(selector, app, app.router.table, **{name: value}).close()
+        for value in (least / 2, most + 1):
+            with pytest.raises(ValueError, match=name):
+                setting.read(value, name)
+            with pytest.raises(ValueError, match=f"{name} is out of range"):
+                _engine.Server(selector, app, app.router.table, **{name: value})
+
+
+def test_every_limit_is_a_setting():
+    assert {*_engine.LIMITS, "timeout_graceful"} == set(LIMITS)
+    app = Application()
+    with _engine.Selector() as selector, pytest.raises(TypeError, match="no limit 'limit_nothing'"):
+        _engine.Server(selector, app, app.router.table, limit_nothing=1)
 
 
 def test_what_would_do_nothing_is_told():
