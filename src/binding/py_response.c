@@ -66,19 +66,6 @@ response_free_stock(module_state *state)
 /* ---- headers ---------------------------------------------------------------------------------------------------- */
 
 static int
-is_token(vv_span text)
-{
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.at[i];
-        int alnum = (unsigned)(c - '0') < 10u || (unsigned)(vv_lower(c) - 'a') < 26u;
-        if (!alnum && (c == 0 || strchr(marks, c) == NULL))
-            return 0;
-    }
-    return text.len > 0;
-}
-
-static int
 is_value(vv_span text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -155,7 +142,7 @@ add_header(response_object *self, PyObject *name, PyObject *value, PyObject *lin
     vv_span text;
     if (text_span(name, &text) < 0)
         return -1;
-    if (!is_token(text)) {
+    if (!vv_is_token(text)) {
         PyErr_Format(PyExc_ValueError, "%R is not a header name", name);
         return -1;
     }

@@ -1,4 +1,4 @@
-/* Numbers as text, and text compared without regard to case: ASCII only, no locale. */
+/* Numbers as text, text compared without regard to case, tokens, hexadecimal digits: ASCII only, no locale. */
 #ifndef VV_BYTES_ASCII_H
 #define VV_BYTES_ASCII_H
 
@@ -28,6 +28,33 @@ static inline uint8_t
 vv_lower(uint8_t byte)
 {
     return (uint8_t)((unsigned)(byte - 'A') < 26u ? byte | 0x20 : byte);
+}
+
+/* Whether a byte may stand in a token (RFC 9110 section 5.6.2). */
+static inline int
+vv_is_token_byte(uint8_t c)
+{
+    return c > ' ' && c < 0x7f && memchr("\"(),/:;<=>?@[\\]{}", c, 17) == NULL;
+}
+
+/* Whether a text is a token: of such bytes, and one at least. */
+static inline int
+vv_is_token(vv_span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!vv_is_token_byte(text.at[i]))
+            return 0;
+    return text.len > 0;
+}
+
+/* What a hexadecimal digit stands for; -1 if it is none. */
+static inline int
+vv_hex_digit(uint8_t c)
+{
+    if ((unsigned)(c - '0') < 10u)
+        return c - '0';
+    c |= 0x20;
+    return (unsigned)(c - 'a') < 6u ? c - 'a' + 10 : -1;
 }
 
 /* The text without the white space around it (RFC 9110 section 5.6.3, OWS). */

@@ -2,12 +2,6 @@
 
 #include "core/bytes/ascii.h"
 
-int
-vv_is_token_byte(uint8_t c)
-{
-    return c > ' ' && c < 0x7f && memchr("\"(),/:;<=>?@[\\]{}", c, 17) == NULL;
-}
-
 static size_t
 token_len(vv_span text)
 {

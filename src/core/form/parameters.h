@@ -30,7 +30,4 @@ VV_NODISCARD vv_status vv_parameter_next(vv_span *rest, vv_parameter *out);
 /* Writes the value as it is meant; returns its length, at most value.len, for which `out` has room. */
 size_t vv_parameter_text(const vv_parameter *parameter, uint8_t *out);
 
-/* Whether a byte may stand in a token (RFC 9110 section 5.6.2). */
-int vv_is_token_byte(uint8_t c);
-
 #endif

@@ -1,13 +1,6 @@
 #include "core/form/urlencoded.h"
 
-static int
-hex_value(uint8_t c)
-{
-    if ((unsigned)(c - '0') < 10u)
-        return c - '0';
-    c |= 0x20;
-    return (unsigned)(c - 'a') < 6u ? c - 'a' + 10 : -1;
-}
+#include "core/bytes/ascii.h"
 
 /* Up to `separator`, which is taken off `text` too. */
 static vv_span
@@ -47,8 +40,8 @@ vv_urlencoded_decode(vv_span text, uint8_t *out, size_t *odd)
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.at[i];
         if (c == '%') {
-            int high = text.len - i > 2 ? hex_value(text.at[i + 1]) : -1;
-            int low = text.len - i > 2 ? hex_value(text.at[i + 2]) : -1;
+            int high = text.len - i > 2 ? vv_hex_digit(text.at[i + 1]) : -1;
+            int low = text.len - i > 2 ? vv_hex_digit(text.at[i + 2]) : -1;
             if (high >= 0 && low >= 0) {
                 c = (uint8_t)(high << 4 | low);
                 i += 2;

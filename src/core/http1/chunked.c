@@ -8,7 +8,7 @@
  */
 #include "core/http1/chunked.h"
 
-#include <string.h>
+#include "core/bytes/ascii.h"
 
 enum {
     SIZE,
@@ -37,21 +37,6 @@ is_value_byte(uint8_t c)
     return (c >= ' ' && c != 0x7f) || c == '\t';
 }
 
-static inline int
-is_token_byte(uint8_t c)
-{
-    return c > ' ' && c < 0x7f && memchr("\"(),/:;<=>?@[\\]{}", c, 17) == NULL;
-}
-
-static inline int
-hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A byte of an extension that is not the line's end (RFC 9112 section 7.1.1, RFC 9110 section 5.6.4). */
 static int
 on_extension_byte(vv_chunked *decoder, uint8_t c)
@@ -69,7 +54,7 @@ on_extension_byte(vv_chunked *decoder, uint8_t c)
 static int
 on_size_byte(vv_chunked *decoder, uint8_t c)
 {
-    int digit = decoder->state == SIZE ? hex_digit(c) : -1;
+    int digit = decoder->state == SIZE ? vv_hex_digit(c) : -1;
 
     if (digit >= 0) {
         if (decoder->digits == SIZE_DIGITS || decoder->left > (uint64_t)INT64_MAX >> 4)
@@ -109,7 +94,7 @@ on_trailer_byte(vv_chunked *decoder, uint8_t c)
         return 1;
     }
     decoder->state = TRAILER_NAME;
-    return is_token_byte(c);
+    return vv_is_token_byte(c);
 }
 
 /* A byte that must be this one. */

@@ -1,13 +1,6 @@
 #include "core/http1/target.h"
 
-static inline int
-hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include "core/bytes/ascii.h"
 
 /* The byte of the escape at `at`, behind its '%'; -1 if it is none or NUL. */
 static inline int
@@ -15,7 +8,7 @@ escaped_byte(const uint8_t *at, size_t len)
 {
     if (len < 2)
         return -1;
-    int high = hex_digit(at[0]), low = hex_digit(at[1]);
+    int high = vv_hex_digit(at[0]), low = vv_hex_digit(at[1]);
     if (high < 0 || low < 0 || (high | low) == 0)
         return -1;
     return high << 4 | low;

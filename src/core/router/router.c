@@ -1,5 +1,6 @@
 #include "core/router/router.h"
 
+#include "core/bytes/ascii.h"
 #include "core/router/fault.h"
 #include "core/router/pattern.h"
 #include "core/router/tree.h"
@@ -59,19 +60,6 @@ vv_router_free(vv_router *router)
     free(router);
 }
 
-/* RFC 9110 section 5.6.2: a method is a token. */
-static int
-is_token(vv_span name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.at[i];
-        int alphanumeric = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!alphanumeric && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
-            return 0;
-    }
-    return name.len > 0;
-}
-
 static vv_status
 refuse_method(vv_span pattern, vv_span method, const char *why, vv_router_fault *fault)
 {
@@ -92,7 +80,7 @@ take_methods(vv_router *router, vv_span pattern, const vv_span *methods, size_t 
         while (bit < router->method_count && !vv_span_equal(vv_router_method_name(router, bit), methods[i]))
             bit++;
         if (bit == router->method_count) {
-            if (!is_token(methods[i]))
+            if (!vv_is_token(methods[i])) /* RFC 9110 section 9.1 */
                 return refuse_method(pattern, methods[i], ": a method is one word, as in GET", fault);
             if (methods[i].len > VV_ROUTER_NAME_BYTES)
                 return refuse_method(pattern, methods[i], " of more than 255 bytes: shorten it", fault);

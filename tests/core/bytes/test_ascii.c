@@ -1,4 +1,5 @@
-/* core/bytes/ascii: numbers as text, and comparing without regard to case against the plain definition. */
+/* core/bytes/ascii: numbers as text, comparing without regard to case, tokens and digits against the plain definition.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,6 +63,32 @@ lengths_must_be_equal(void **state)
     assert_true(vv_equal_nocase(vv_span_text(""), vv_span_text("")));
 }
 
+static void
+tokens_are_of_the_bytes_that_the_rfc_lists(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        int alphanumeric = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        int is_one = alphanumeric || (c != 0 && strchr("!#$%&'*+-.^_`|~", (int)c) != NULL);
+        const uint8_t text[] = {'a', (uint8_t)c, 'z'};
+        assert_int_equal(vv_is_token_byte((uint8_t)c), is_one);
+        assert_int_equal(vv_is_token(vv_span_of(text, sizeof text)), is_one);
+    }
+    assert_false(vv_is_token(vv_span_text("")));
+}
+
+static void
+hexadecimal_digits(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        const char *lower = "0123456789abcdef", *upper = "0123456789ABCDEF";
+        const char *in_lower = c != 0 ? strchr(lower, (int)c) : NULL, *in_upper = c != 0 ? strchr(upper, (int)c) : NULL;
+        long value = in_lower != NULL ? in_lower - lower : in_upper != NULL ? in_upper - upper : -1;
+        assert_int_equal(vv_hex_digit((uint8_t)c), value);
+    }
+}
+
 int
 main(void)
 {
@@ -69,6 +96,8 @@ main(void)
         cmocka_unit_test(decimals_are_as_printf_writes_them),
         cmocka_unit_test(case_is_disregarded_for_letters_alone),
         cmocka_unit_test(lengths_must_be_equal),
+        cmocka_unit_test(tokens_are_of_the_bytes_that_the_rfc_lists),
+        cmocka_unit_test(hexadecimal_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
