@@ -10,7 +10,7 @@
 static int
 wants_callbacks(const request_object *request)
 {
-    return (request->cached >> SLOT_CALLBACKS & 1) != 0;
+    return request_cached(request, SLOT_CALLBACKS) != NULL;
 }
 
 void
@@ -126,8 +126,7 @@ answer_text(request_object *request, PyObject *text)
 static int
 answer_bytes(request_object *request, vv_media media, PyObject *bytes)
 {
-    vv_reply reply = {.status = 200, .media = (uint8_t)media, .owner = bytes};
-    reply.body = vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    vv_reply reply = {.status = 200, .media = (uint8_t)media, .body = bytes_span(bytes), .owner = bytes};
     send_reply(request, &reply);
     return 0;
 }
@@ -330,10 +329,8 @@ raise_unrouted(server_object *self, const vv_match *match)
     else if ((methods = routes_method_names(self->routes, match->allow)) != NULL)
         exception = PyObject_CallOneArg(self->state->method_not_allowed, methods);
     Py_XDECREF(methods);
-    if (exception != NULL) {
-        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-        Py_DECREF(exception);
-    }
+    if (exception != NULL)
+        raise_taken(exception);
 }
 
 static void
@@ -408,7 +405,7 @@ on_watched_request(void *self_, vv_conn *conn, const vv_http1_request *req, vv_s
                    const vv_match *match)
 {
     const route_plan *plan = match->route != NULL ? vv_route_data(match->route) : NULL;
-    PyObject *method = PyUnicode_DecodeLatin1((const char *)req->head, (Py_ssize_t)req->method_len, NULL);
+    PyObject *method = latin1_of(vv_request_span(req, 0, req->method_len));
     if (method == NULL)
         PyErr_Clear();
     watched step = watch_begin(self_);

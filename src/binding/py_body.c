@@ -4,6 +4,7 @@
 
 #include "binding/py_errors.h"
 #include "binding/py_server.h"
+#include "binding/py_spans.h"
 #include "core/bytes/ascii.h"
 #include "core/form/parameters.h"
 
@@ -18,22 +19,18 @@ body_is_there(const request_object *request)
 PyObject *
 body_spool(request_object *request)
 {
-    if ((request->cached >> SLOT_SPOOL & 1) == 0) {
-        vv_spool *spool = NULL;
-        vv_form *form = NULL;
-        if (request->server->server != NULL)
-            vv_server_take_body(request->server->server, &spool, &form);
-        if (spool == NULL) { /* the collector has cleared the request, and a finalizer looks at it */
-            PyErr_SetString(PyExc_RuntimeError, "the request's body is gone");
-            return NULL;
-        }
-        PyObject *object = spool_object_of(request->server->state, spool, form);
-        if (object == NULL)
-            return NULL;
-        request->cache[SLOT_SPOOL] = object;
-        request->cached |= 1u << SLOT_SPOOL;
+    PyObject *known = request_cached(request, SLOT_SPOOL); /* borrowed */
+    if (known != NULL)
+        return known;
+    vv_spool *spool = NULL;
+    vv_form *form = NULL;
+    if (request->server->server != NULL)
+        vv_server_take_body(request->server->server, &spool, &form);
+    if (spool == NULL) { /* the collector has cleared the request, and a finalizer looks at it */
+        PyErr_SetString(PyExc_RuntimeError, "the request's body is gone");
+        return NULL;
     }
-    return request->cache[SLOT_SPOOL];
+    return request_cache(request, SLOT_SPOOL, spool_object_of(request->server->state, spool, form));
 }
 
 PyObject *
@@ -41,8 +38,9 @@ body_bytes(request_object *request)
 {
     if (!body_is_there(request))
         return Py_NewRef(Py_None);
-    if ((request->cached >> SLOT_BODY & 1) != 0)
-        return Py_NewRef(request->cache[SLOT_BODY]);
+    PyObject *known = request_cached(request, SLOT_BODY); /* borrowed */
+    if (known != NULL)
+        return Py_NewRef(known);
     if (request->body.at != NULL)
         return PyBytes_FromStringAndSize((const char *)request->body.at, (Py_ssize_t)request->body.len);
     PyObject *spool = body_spool(request);
@@ -54,14 +52,7 @@ body_bytes(request_object *request)
 vv_span
 body_content_type(const request_object *request)
 {
-    const vv_field *field = request_field(request, vv_span_text("content-type"));
-    return field != NULL ? vv_request_span(request->req, field->value_at, field->value_len) : vv_span_of(NULL, 0);
-}
-
-static PyObject *
-latin1(vv_span text)
-{
-    return PyUnicode_DecodeLatin1((const char *)text.at, (Py_ssize_t)text.len, NULL);
+    return vv_request_value(request->req, vv_span_text("content-type"));
 }
 
 PyObject *
@@ -70,7 +61,7 @@ body_mime_type(const request_object *request)
     vv_span rest = body_content_type(request), type = vv_parameters_begin(&rest);
     if (type.len == 0)
         return Py_NewRef(Py_None);
-    PyObject *text = latin1(type);
+    PyObject *text = latin1_of(type);
     PyObject *lower = text != NULL ? PyObject_CallMethod(text, "lower", NULL) : NULL;
     Py_XDECREF(text);
     return lower;
@@ -117,7 +108,7 @@ body_encoding(const request_object *request)
 {
     charset_room room;
     vv_span charset = charset_of(request, &room);
-    return charset.len > 0 ? latin1(charset) : Py_NewRef(Py_None);
+    return charset.len > 0 ? latin1_of(charset) : Py_NewRef(Py_None);
 }
 
 /* ---- charsets --------------------------------------------------------------------------------------------------- */
@@ -147,7 +138,7 @@ codec_of(module_state *state, vv_span charset)
         uint8_t c = vv_lower(charset.at[i]);
         name[i] = (char)(c == '-' || c == '.' || c == ' ' ? '_' : c);
     }
-    PyObject *key = PyUnicode_DecodeLatin1(name, (Py_ssize_t)len, NULL);
+    PyObject *key = latin1_of(vv_span_of(name, len));
     PyObject *codec = key != NULL ? PyDict_GetItemWithError(state->charsets, key) : NULL; /* borrowed */
     Py_XDECREF(key);
     if (codec == NULL && !PyErr_Occurred())
@@ -217,7 +208,7 @@ body_text(request_object *request)
     PyObject *bytes = body_bytes(request);
     if (bytes == NULL)
         return NULL;
-    vv_span all = vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    vv_span all = bytes_span(bytes);
     PyObject *text = body_decoded(state, all, charset, state->body_error, "The body");
     Py_DECREF(bytes);
     return text;
@@ -276,8 +267,7 @@ raise_json_error(module_state *state, PyObject *body)
     if (message != NULL && position != NULL && text != NULL) {
         PyObject *error = PyObject_CallFunctionObjArgs(state->json_error, message, text, position, NULL);
         if (error != NULL)
-            PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        Py_XDECREF(error);
+            raise_taken(error);
     }
     Py_XDECREF(text);
     Py_XDECREF(message);

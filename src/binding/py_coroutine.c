@@ -251,8 +251,7 @@ forbid_stop_iteration(void)
     PyObject *error = take_exception();
     PyException_SetCause(error, Py_NewRef(stop));
     PyException_SetContext(error, stop);
-    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-    Py_DECREF(error);
+    raise_taken(error);
 }
 
 int

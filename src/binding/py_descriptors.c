@@ -3,6 +3,8 @@
 
 #include <limits.h>
 
+#include "binding/py_mappings.h"
+
 enum { EVENT_READ = 1, EVENT_WRITE = 2 }; /* selectors.EVENT_READ ... are the same numbers as VV_WATCH_... */
 
 typedef struct map_object {
@@ -265,16 +267,7 @@ map_contains(PyObject *object, PyObject *fileobj)
 static PyObject *
 map_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (nargs < 1 || nargs > 2) {
-        PyErr_SetString(PyExc_TypeError, "get() takes a file object and a default");
-        return NULL;
-    }
-    PyObject *key = map_subscript(object, args[0]);
-    if (key == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
-        PyErr_Clear();
-        return Py_NewRef(nargs == 2 ? args[1] : Py_None);
-    }
-    return key;
+    return mapping_get(object, args, nargs, map_subscript);
 }
 
 static PyObject *

@@ -22,6 +22,14 @@ take_exception(void)
 #endif
 }
 
+/* Sets an exception again that was taken, or was made; steals it. */
+static inline void
+raise_taken(PyObject *exception)
+{
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    Py_DECREF(exception);
+}
+
 /* Whether the exception that is set ends the program: SystemExit or KeyboardInterrupt. */
 static inline int
 is_exit(void)

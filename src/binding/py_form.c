@@ -24,13 +24,9 @@ query_pairs(vv_span text)
     PyObject *list = PyList_New(0);
     vv_span name, value;
     while (list != NULL && vv_urlencoded_next(&text, &name, &value)) {
-        PyObject *left = decoded(name), *right = decoded(value);
-        PyObject *pair = left != NULL && right != NULL ? PyTuple_Pack(2, left, right) : NULL;
-        if (pair == NULL || PyList_Append(list, pair) < 0)
+        PyObject *key = decoded(name);
+        if (pairs_add(list, key, key != NULL ? decoded(value) : NULL) < 0)
             Py_CLEAR(list);
-        Py_XDECREF(pair);
-        Py_XDECREF(left);
-        Py_XDECREF(right);
     }
     return list;
 }
@@ -61,25 +57,14 @@ cookie_value(vv_span text)
     return value;
 }
 
-/* Up to `separator`, which is taken off `text` too. */
-static vv_span
-cut(vv_span *text, uint8_t separator)
-{
-    const uint8_t *end = text->len > 0 ? memchr(text->at, separator, text->len) : NULL;
-    vv_span piece = vv_span_of(text->at, end != NULL ? (size_t)(end - text->at) : text->len);
-    size_t used = piece.len + (end != NULL);
-    *text = vv_span_of(text->at + used, text->len - used);
-    return piece;
-}
-
 static int
 add_cookies(PyObject *dict, vv_span text)
 {
     while (text.len > 0) {
-        vv_span value = vv_trim(cut(&text, ';'));
+        vv_span value = vv_trim(vv_span_cut(&text, ';'));
         if (value.len == 0 || memchr(value.at, '=', value.len) == NULL)
             continue; /* no name: nothing that a name could find */
-        vv_span name = vv_trim(cut(&value, '='));
+        vv_span name = vv_trim(vv_span_cut(&value, '='));
         if (name.len == 0)
             continue;
         PyObject *key = PyUnicode_DecodeUTF8((const char *)name.at, (Py_ssize_t)name.len, "replace");

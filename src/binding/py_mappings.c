@@ -155,11 +155,11 @@ mapping_richcompare(PyObject *self, PyObject *other, int operation)
     return result;
 }
 
-static PyObject *
-get_or_default(PyObject *object, PyObject *const *args, Py_ssize_t nargs, binaryfunc subscript)
+PyObject *
+mapping_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs, binaryfunc subscript)
 {
     if (nargs < 1 || nargs > 2) {
-        PyErr_SetString(PyExc_TypeError, "get() takes a name and a default");
+        PyErr_SetString(PyExc_TypeError, "get() takes a key and a default");
         return NULL;
     }
     PyObject *value = subscript(object, args[0]);
@@ -261,7 +261,7 @@ headers_subscript(PyObject *object, PyObject *name)
     vv_span text;
     if (field_name(name, &text) < 0)
         return NULL;
-    const vv_field *field = request_field(request, text);
+    const vv_field *field = vv_request_field(request->req, text);
     if (field == NULL) {
         PyErr_SetObject(PyExc_KeyError, name);
         return NULL;
@@ -275,13 +275,13 @@ headers_contains(PyObject *object, PyObject *name)
     vv_span text;
     if (field_name(name, &text) < 0)
         return -1;
-    return request_field(((headers_object *)object)->request, text) != NULL;
+    return vv_request_field(((headers_object *)object)->request->req, text) != NULL;
 }
 
 static PyObject *
 headers_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
 {
-    return get_or_default(object, args, nargs, headers_subscript);
+    return mapping_get(object, args, nargs, headers_subscript);
 }
 
 static PyObject *
@@ -332,6 +332,17 @@ static PyType_Spec headers_spec = {
 };
 
 /* ---- MultiDict -------------------------------------------------------------------------------------------------- */
+
+int
+pairs_add(PyObject *list, PyObject *name, PyObject *value)
+{
+    PyObject *pair = name != NULL && value != NULL ? PyTuple_Pack(2, name, value) : NULL;
+    int added = pair != NULL ? PyList_Append(list, pair) : -1;
+    Py_XDECREF(pair);
+    Py_XDECREF(name);
+    Py_XDECREF(value);
+    return added;
+}
 
 PyObject *
 multidict_of(module_state *state, PyObject *pairs)
@@ -431,7 +442,7 @@ multidict_contains(PyObject *object, PyObject *name)
 static PyObject *
 multidict_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
 {
-    return get_or_default(object, args, nargs, multidict_subscript);
+    return mapping_get(object, args, nargs, multidict_subscript);
 }
 
 static PyObject *

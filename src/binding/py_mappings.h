@@ -14,6 +14,14 @@ PyObject *headers_new(request_object *request);
 /* A MultiDict of a list of pairs (stolen). NULL with MemoryError. */
 PyObject *multidict_of(module_state *state, PyObject *pairs);
 
+/* Appends (name, value) to a list of pairs; steals both, either of which may be NULL with an exception. 0 or -1. */
+int pairs_add(PyObject *list, PyObject *name, PyObject *value);
+
+/* The get() of a mapping whose `subscript` raises KeyError for what it has not. New reference, or NULL with an
+ * exception.
+ */
+PyObject *mapping_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs, binaryfunc subscript);
+
 /* application/x-www-form-urlencoded text as a list of (name, value) pairs of str: '+' is a space, escapes that are
  * none stay as they are, and what is no UTF-8 is replaced. NULL with MemoryError. */
 PyObject *query_pairs(vv_span text);

@@ -4,22 +4,11 @@
 #include "binding/py_body.h"
 #include "binding/py_mappings.h"
 #include "binding/py_server.h"
+#include "binding/py_spans.h"
 #include "core/bytes/ascii.h"
 #include "core/form/parameters.h"
 #include "core/form/urlencoded.h"
 #include "core/server/long_body.h"
-
-/* Appends (name, value) to a list; steals both, either of which may be NULL with an exception. 0 or -1. */
-static int
-add_pair(PyObject *list, PyObject *name, PyObject *value)
-{
-    PyObject *pair = name != NULL && value != NULL ? PyTuple_Pack(2, name, value) : NULL;
-    int added = pair != NULL ? PyList_Append(list, pair) : -1;
-    Py_XDECREF(pair);
-    Py_XDECREF(name);
-    Py_XDECREF(value);
-    return added;
-}
 
 /* ---- in one piece ----------------------------------------------------------------------------------------------- */
 
@@ -58,7 +47,7 @@ read_urlencoded(const urlencoded *form, const vv_limits *limits, PyObject *field
             return -1;
         }
         PyObject *key = urlencoded_text(form, name);
-        if (add_pair(fields, key, key != NULL ? urlencoded_text(form, value) : NULL) < 0)
+        if (pairs_add(fields, key, key != NULL ? urlencoded_text(form, value) : NULL) < 0)
             return -1;
     }
     return 0;
@@ -80,7 +69,7 @@ fill_urlencoded(request_object *request, PyObject *fields)
     const char *charset = encoding != NULL && encoding != Py_None ? PyUnicode_AsUTF8AndSize(encoding, &len) : NULL;
     urlencoded form = {
         .state = server->state,
-        .all = vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)),
+        .all = bytes_span(bytes),
         .charset = vv_span_of(charset, (size_t)len),
     };
     int failed = encoding == NULL || PyErr_Occurred() || read_urlencoded(&form, &server->limits, fields) < 0;
@@ -127,8 +116,7 @@ file_of(const multipart *from, const vv_form_part *part, PyObject *field)
 {
     vv_span type = text_of(from, part->type);
     PyObject *filename = decoded(from, text_of(from, part->filename), from->charset), *file = NULL;
-    PyObject *content_type =
-        type.len > 0 ? PyUnicode_DecodeLatin1((const char *)type.at, (Py_ssize_t)type.len, NULL) : Py_NewRef(Py_None);
+    PyObject *content_type = type.len > 0 ? latin1_of(type) : Py_NewRef(Py_None);
     if (filename != NULL && content_type != NULL)
         file = uploaded_file_of(from->state, from->source, part->at, part->len, field, filename, content_type);
     Py_XDECREF(filename);
@@ -149,7 +137,7 @@ read_parts(const multipart *from, PyObject *fields, PyObject *files)
             vv_span text = vv_form_text_of(from->form, (size_t)part->at, (size_t)part->len);
             value = decoded(from, text, own.len > 0 ? own : from->charset);
         }
-        if (add_pair(part->is_file ? files : fields, name, value) < 0)
+        if (pairs_add(part->is_file ? files : fields, name, value) < 0)
             return -1;
     }
     return 0;
@@ -199,8 +187,7 @@ fill_multipart(request_object *request, vv_span boundary, PyObject *fields, PyOb
             PyErr_NoMemory();
             failed = 1;
         } else {
-            vv_span all = vv_span_of(PyBytes_AS_STRING(from.source), (size_t)PyBytes_GET_SIZE(from.source));
-            (void)vv_form_feed(from.form, all); /* vv_form_end() says it too */
+            (void)vv_form_feed(from.form, bytes_span(from.source)); /* vv_form_end() says it too */
             failed = read_multipart(&from, fields, files) < 0;
             vv_form_free(from.form);
         }

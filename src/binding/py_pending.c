@@ -106,8 +106,7 @@ raise_first(pending_object *self)
 {
     PyObject *error = self->first;
     self->first = NULL;
-    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-    Py_DECREF(error);
+    raise_taken(error);
 }
 
 static PySendResult
@@ -183,13 +182,8 @@ pending_stop_value(void)
 {
     if (!PyErr_ExceptionMatches(PyExc_StopIteration))
         return NULL;
-    PyObject *type, *error, *traceback;
-    PyErr_Fetch(&type, &error, &traceback);
-    PyErr_NormalizeException(&type, &error, &traceback);
-    PyObject *value = PyObject_GetAttrString(error, "value");
-    Py_XDECREF(type);
-    Py_XDECREF(error);
-    Py_XDECREF(traceback);
+    PyObject *stop = take_exception(), *value = PyObject_GetAttrString(stop, "value");
+    Py_DECREF(stop);
     return value;
 }
 

@@ -6,7 +6,6 @@
 #include "binding/py_mappings.h"
 #include "binding/py_response.h"
 #include "binding/py_server.h"
-#include "core/bytes/ascii.h"
 
 /* ---- life ------------------------------------------------------------------------------------------------------- */
 
@@ -209,12 +208,6 @@ request_param(request_object *self, size_t index)
 }
 
 static PyObject *
-text_of(vv_span text)
-{
-    return PyUnicode_DecodeLatin1((const char *)text.at, (Py_ssize_t)text.len, NULL);
-}
-
-static PyObject *
 none(void)
 {
     return Py_NewRef(Py_None);
@@ -226,7 +219,7 @@ make_METHOD(request_object *self)
     const vv_http1_request *req = self->req;
     if (req->method < VV_METHOD_OTHER)
         return Py_NewRef(self->server->state->methods[req->method]);
-    return text_of(vv_span_of(req->head, req->method_len));
+    return latin1_of(vv_span_of(req->head, req->method_len));
 }
 
 static PyObject *
@@ -238,7 +231,7 @@ make_PATH(request_object *self)
 static PyObject *
 make_RAW_PATH(request_object *self)
 {
-    return text_of(vv_request_span(self->req, self->req->path_at, self->req->path_len));
+    return latin1_of(vv_request_span(self->req, self->req->path_at, self->req->path_len));
 }
 
 static PyObject *
@@ -246,7 +239,7 @@ make_QUERY_STRING(request_object *self)
 {
     if ((self->req->flags & VV_REQUEST_HAS_QUERY) == 0)
         return none();
-    return text_of(vv_request_span(self->req, self->req->query_at, self->req->query_len));
+    return latin1_of(vv_request_span(self->req, self->req->query_at, self->req->query_len));
 }
 
 static PyObject *
@@ -309,10 +302,8 @@ half_of_form(request_object *self, request_slot wanted, request_slot other)
         return NULL;
     track(self);
     PyObject *half = Py_NewRef(PyTuple_GET_ITEM(both, wanted == SLOT_FILES));
-    if ((self->cached >> other & 1) == 0) {
-        self->cache[other] = Py_NewRef(PyTuple_GET_ITEM(both, other == SLOT_FILES));
-        self->cached |= 1u << other;
-    }
+    if (request_cached(self, other) == NULL)
+        request_cache(self, other, Py_NewRef(PyTuple_GET_ITEM(both, other == SLOT_FILES)));
     Py_DECREF(both);
     return half;
 }
@@ -351,8 +342,7 @@ static PyObject *
 make_REMOTE_ADDR(request_object *self)
 {
     char text[VV_ADDRESS_TEXT_BYTES];
-    const vv_address *peer = self->match != NULL && self->conn != NULL ? vv_conn_peer(self->conn) : &self->peer;
-    size_t len = vv_address_text(peer, text);
+    size_t len = vv_address_text(request_peer(self), text);
     return len > 0 ? PyUnicode_FromStringAndSize(text, (Py_ssize_t)len) : none();
 }
 
@@ -382,7 +372,7 @@ make_HOSTNAME(request_object *self)
         return none();
     if (host.len >= 2 && host.at[0] == '[' && host.at[host.len - 1] == ']')
         host = vv_span_of(host.at + 1, host.len - 2);
-    return text_of(host);
+    return latin1_of(host);
 }
 
 static PyObject *
@@ -410,15 +400,15 @@ make_STATE(request_object *self)
 static PyObject *
 kept(request_object *self, request_slot slot, PyObject *(*make)(request_object *))
 {
-    if ((self->cached >> slot & 1) != 0)
-        return Py_NewRef(self->cache[slot]);
+    PyObject *known = request_cached(self, slot); /* borrowed */
+    if (known != NULL)
+        return Py_NewRef(known);
     PyObject *value = make(self);
-    if (value != NULL && (self->cached >> slot & 1) != 0) {
-        Py_SETREF(value, Py_NewRef(self->cache[slot])); /* another thread was faster */
-    } else if (value != NULL) {
-        self->cache[slot] = Py_NewRef(value);
-        self->cached |= 1u << slot;
-    }
+    known = request_cached(self, slot);
+    if (value != NULL && known != NULL)
+        Py_SETREF(value, Py_NewRef(known)); /* another thread was faster */
+    else if (value != NULL)
+        request_cache(self, slot, Py_NewRef(value));
     return value;
 }
 
@@ -497,14 +487,11 @@ get_extra(PyObject *object, void *closure)
 PyObject *
 request_extensions(request_object *self)
 {
-    if ((self->cached >> SLOT_EXTENSIONS & 1) == 0) {
-        self->cache[SLOT_EXTENSIONS] = PyDict_New();
-        if (self->cache[SLOT_EXTENSIONS] == NULL)
-            return NULL;
-        self->cached |= 1u << SLOT_EXTENSIONS;
-        track(self);
-    }
-    return self->cache[SLOT_EXTENSIONS];
+    PyObject *known = request_cached(self, SLOT_EXTENSIONS); /* borrowed */
+    if (known != NULL)
+        return known;
+    track(self);
+    return request_cache(self, SLOT_EXTENSIONS, PyDict_New());
 }
 
 static PyObject *
@@ -526,13 +513,9 @@ request_add_done_callback(PyObject *object, PyObject *function)
         PyErr_SetString(PyExc_RuntimeError, "the request is answered already");
         return NULL;
     }
-    if ((self->cached >> SLOT_CALLBACKS & 1) == 0) {
-        self->cache[SLOT_CALLBACKS] = PyList_New(0);
-        if (self->cache[SLOT_CALLBACKS] == NULL)
-            return NULL;
-        self->cached |= 1u << SLOT_CALLBACKS;
-        track(self);
-    }
+    track(self);
+    if (request_cached(self, SLOT_CALLBACKS) == NULL && request_cache(self, SLOT_CALLBACKS, PyList_New(0)) == NULL)
+        return NULL;
     PyObject *context = PyContext_CopyCurrent();
     PyObject *pair = context != NULL ? PyTuple_Pack(2, function, context) : NULL;
     int added = pair != NULL ? PyList_Append(self->cache[SLOT_CALLBACKS], pair) : -1;

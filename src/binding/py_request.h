@@ -11,7 +11,6 @@
 
 #include "binding/py_routes.h"
 #include "binding/py_state.h"
-#include "core/bytes/ascii.h"
 #include "core/server/app.h"
 
 /* What is made on first use and kept: X(slot, attribute, doc). */
@@ -89,19 +88,31 @@ PyObject *request_extensions(request_object *self);
 /* Forgets everything, for the next request. Only when the caller holds the only reference. */
 void request_reset(request_object *self);
 
+/* What is kept in a slot: borrowed; NULL: nothing yet. */
+static inline PyObject *
+request_cached(const request_object *self, request_slot slot)
+{
+    return (self->cached >> slot & 1) != 0 ? self->cache[slot] : NULL;
+}
+
+/* Keeps `value` (stolen) in a slot that is empty. Borrowed; NULL where it is NULL: then nothing is kept. */
+static inline PyObject *
+request_cache(request_object *self, request_slot slot, PyObject *value)
+{
+    self->cache[slot] = value;
+    if (value != NULL)
+        self->cached |= 1u << slot;
+    return value;
+}
+
+/* Whose request it is: of the connection, or the copy that it keeps once it is detached. */
+static inline const vv_address *
+request_peer(const request_object *self)
+{
+    return self->match != NULL && self->conn != NULL ? vv_conn_peer(self->conn) : &self->peer;
+}
+
 /* py_transport.c: request.transport. New reference. */
 PyObject *transport_new(request_object *request);
-
-/* The first field of that name (any case); NULL: none. */
-static inline const vv_field *
-request_field(const request_object *self, vv_span name)
-{
-    const vv_http1_request *req = self->req;
-    const vv_field *end = req->fields + req->field_count;
-    for (const vv_field *field = req->fields; field < end; field++)
-        if (field->name_len == name.len && vv_equal_nocase(vv_request_span(req, field->name_at, field->name_len), name))
-            return field;
-    return NULL;
-}
 
 #endif

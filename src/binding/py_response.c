@@ -84,7 +84,7 @@ value_bytes(PyObject *name, PyObject *value)
         PyErr_Format(PyExc_ValueError, "header %R: the value %R has characters beyond Latin-1: encode them first", name,
                      value);
     }
-    if (bytes != NULL && !is_value(vv_span_of(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes)))) {
+    if (bytes != NULL && !is_value(bytes_span(bytes))) {
         PyErr_Format(PyExc_ValueError, "header %R: the value %R has a control character (CR, LF, NUL ...)", name,
                      value);
         Py_CLEAR(bytes);
@@ -523,16 +523,16 @@ response_reply(response_object *self, vv_reply *reply)
             return -1;
         reply->owner = self->text;
     } else if (self->body != NULL) {
-        reply->body = vv_span_of(PyBytes_AS_STRING(self->body), (size_t)PyBytes_GET_SIZE(self->body));
+        reply->body = bytes_span(self->body);
         reply->owner = self->body;
     } else {
         reply->body = vv_span_of(NULL, 0);
         reply->owner = NULL;
     }
     if (VV_UNLIKELY(self->media == VV_MEDIA_OTHER))
-        reply->media_type = vv_span_of(PyBytes_AS_STRING(self->media_type), (size_t)PyBytes_GET_SIZE(self->media_type));
+        reply->media_type = bytes_span(self->media_type);
     if (VV_UNLIKELY(self->fields != NULL))
-        reply->fields = vv_span_of(PyBytes_AS_STRING(self->fields), (size_t)PyBytes_GET_SIZE(self->fields));
+        reply->fields = bytes_span(self->fields);
     return 0;
 }
 
@@ -580,7 +580,7 @@ get_mime_type(PyObject *object, void *closure)
     case VV_MEDIA_JSON:
         return PyUnicode_FromString("application/json");
     case VV_MEDIA_OTHER:
-        return PyUnicode_DecodeLatin1(PyBytes_AS_STRING(self->media_type), PyBytes_GET_SIZE(self->media_type), NULL);
+        return latin1_of(bytes_span(self->media_type));
     default:
         Py_RETURN_NONE;
     }

@@ -6,6 +6,7 @@
 #ifndef VV_BINDING_PY_RESPONSE_H
 #define VV_BINDING_PY_RESPONSE_H
 
+#include "binding/py_spans.h"
 #include "binding/py_state.h"
 #include "core/http1/write.h"
 
@@ -30,21 +31,5 @@ PyObject *response_make(module_state *state, PyTypeObject *type, PyObject *const
 
 /* Fills `reply` with what the response says; it borrows from the response. 0, or -1 with an exception. */
 int response_reply(response_object *response, vv_reply *reply);
-
-/* UTF-8 of a str: its own bytes where it is ASCII, else those that it keeps. 0, or -1 with UnicodeEncodeError. */
-static inline int
-text_span(PyObject *text, vv_span *out)
-{
-    if (VV_LIKELY(PyUnicode_IS_COMPACT_ASCII(text))) {
-        *out = vv_span_of(PyUnicode_DATA(text), (size_t)PyUnicode_GET_LENGTH(text));
-        return 0;
-    }
-    Py_ssize_t len;
-    const char *utf8 = PyUnicode_AsUTF8AndSize(text, &len);
-    if (utf8 == NULL)
-        return -1;
-    *out = vv_span_of(utf8, (size_t)len);
-    return 0;
-}
 
 #endif

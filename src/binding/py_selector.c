@@ -23,8 +23,7 @@ raise_failure(selector_object *self)
         return 0;
     PyObject *failure = self->failure;
     self->failure = NULL;
-    PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
-    Py_DECREF(failure);
+    raise_taken(failure);
     return -1;
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "binding/py_spans.h"
 #include "core/compiler.h"
 
 /* Up to 8 bytes as a number: of shorter texts every byte is in it. `len` is not 0. */
@@ -52,7 +53,7 @@ is_text(PyObject *known, vv_span text)
 static PyObject *
 make(string_pair *pair, vv_span text)
 {
-    PyObject *made = PyUnicode_DecodeLatin1((const char *)text.at, (Py_ssize_t)text.len, NULL);
+    PyObject *made = latin1_of(text);
     /* Only ASCII lies in memory as it was sent. */
     if (made != NULL && PyUnicode_IS_COMPACT_ASCII(made)) {
         Py_XSETREF(pair->older, pair->newer);
@@ -66,7 +67,7 @@ strings_latin1(module_state *state, vv_span text)
 {
     /* CPython has all texts of one byte and of none already. */
     if (VV_UNLIKELY(text.len < 2 || text.len > STRING_KEPT_BYTES))
-        return PyUnicode_DecodeLatin1((const char *)text.at, (Py_ssize_t)text.len, NULL);
+        return latin1_of(text);
     string_pair *pair = pair_of(state, text);
     if (VV_LIKELY(is_text(pair->newer, text)))
         return Py_NewRef(pair->newer);

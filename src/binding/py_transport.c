@@ -64,8 +64,7 @@ transport_get_extra_info(PyObject *object, PyObject *args)
     const request_object *request = ((transport_object *)object)->request;
     vv_conn *conn = conn_of(object);
     if (strcmp(name, "peername") == 0)
-        return address_tuple(request->match != NULL && request->conn != NULL ? vv_conn_peer(request->conn)
-                                                                             : &request->peer);
+        return address_tuple(request_peer(request));
     if (conn == NULL || (strcmp(name, "socket") != 0 && strcmp(name, "sockname") != 0))
         return Py_NewRef(fallback);
     /* A duplicate: whatever is done to it, the engine's descriptor stays the engine's. */

@@ -252,10 +252,9 @@ file_save(PyObject *object, PyObject *path)
     Py_DECREF(target);
     if (failure != NULL) { /* the first error is the one that tells */
         PyErr_Clear();
-        PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
+        raise_taken(failure);
         Py_CLEAR(closed);
     }
-    Py_XDECREF(failure);
     if (closed == NULL)
         return NULL;
     Py_DECREF(closed);

@@ -29,6 +29,17 @@ vv_span_text(const char *text)
     return vv_span_of(text, strlen(text));
 }
 
+/* What stands before the first `separator`, or all; both are taken off `text`. */
+static inline vv_span
+vv_span_cut(vv_span *text, uint8_t separator)
+{
+    const uint8_t *end = text->len > 0 ? memchr(text->at, separator, text->len) : NULL;
+    vv_span piece = vv_span_of(text->at, end != NULL ? (size_t)(end - text->at) : text->len);
+    size_t used = piece.len + (end != NULL);
+    *text = vv_span_of(text->at + used, text->len - used);
+    return piece;
+}
+
 static inline int
 vv_span_equal(vv_span a, vv_span b)
 {

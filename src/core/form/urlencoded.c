@@ -2,25 +2,14 @@
 
 #include "core/bytes/ascii.h"
 
-/* Up to `separator`, which is taken off `text` too. */
-static vv_span
-cut(vv_span *text, uint8_t separator)
-{
-    const uint8_t *end = text->len > 0 ? memchr(text->at, separator, text->len) : NULL;
-    vv_span piece = vv_span_of(text->at, end != NULL ? (size_t)(end - text->at) : text->len);
-    size_t used = piece.len + (end != NULL);
-    *text = vv_span_of(text->at + used, text->len - used);
-    return piece;
-}
-
 int
 vv_urlencoded_next(vv_span *rest, vv_span *name, vv_span *value)
 {
     while (rest->len > 0) {
-        *value = cut(rest, '&');
+        *value = vv_span_cut(rest, '&');
         if (value->len == 0)
             continue;
-        *name = cut(value, '=');
+        *name = vv_span_cut(value, '=');
         return 1;
     }
     return 0;

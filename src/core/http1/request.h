@@ -6,6 +6,7 @@
 #ifndef VV_HTTP1_REQUEST_H
 #define VV_HTTP1_REQUEST_H
 
+#include "core/bytes/ascii.h"
 #include "core/bytes/span.h"
 
 /* One field line (RFC 9112 section 5): name and value without the white space around it. */
@@ -58,6 +59,25 @@ static inline vv_span
 vv_request_span(const vv_http1_request *req, uint32_t at, uint32_t len)
 {
     return vv_span_of(req->head + at, len);
+}
+
+/* The first field of that name (any case); NULL: none. */
+static inline const vv_field *
+vv_request_field(const vv_http1_request *req, vv_span name)
+{
+    const vv_field *end = req->fields + req->field_count;
+    for (const vv_field *field = req->fields; field < end; field++)
+        if (field->name_len == name.len && vv_equal_nocase(vv_request_span(req, field->name_at, field->name_len), name))
+            return field;
+    return NULL;
+}
+
+/* The value of that field; empty: none. */
+static inline vv_span
+vv_request_value(const vv_http1_request *req, vv_span name)
+{
+    const vv_field *field = vv_request_field(req, name);
+    return field != NULL ? vv_request_span(req, field->value_at, field->value_len) : vv_span_of(NULL, 0);
 }
 
 #endif

@@ -1,7 +1,5 @@
 #include "core/server/long_body.h"
 
-#include "core/bytes/ascii.h"
-
 vv_form_limits
 vv_limits_of_forms(const vv_limits *limits)
 {
@@ -10,17 +8,6 @@ vv_limits_of_forms(const vv_limits *limits)
         .head_bytes = limits->limit_form_head_bytes,
         .text_bytes = limits->limit_form_text_bytes,
     };
-}
-
-static vv_span
-content_type(const vv_http1_request *req)
-{
-    for (unsigned i = 0; i < req->field_count; i++) {
-        const vv_field *field = &req->fields[i];
-        if (vv_equal_nocase(vv_request_span(req, field->name_at, field->name_len), vv_span_text("content-type")))
-            return vv_request_span(req, field->value_at, field->value_len);
-    }
-    return vv_span_of(NULL, 0);
 }
 
 vv_status
@@ -32,7 +19,7 @@ vv_long_body_open(vv_long_body *body, const char *directory, const vv_http1_requ
     if (status != VV_OK)
         return status;
     /* A boundary that is none is told to whoever asks for the form. */
-    if (vv_form_boundary(content_type(req), boundary, &len) == VV_OK) {
+    if (vv_form_boundary(vv_request_value(req, vv_span_text("content-type")), boundary, &len) == VV_OK) {
         vv_form_limits form_limits = vv_limits_of_forms(limits);
         status = vv_form_new(&body->form, vv_span_of(boundary, len), &form_limits);
     }
