@@ -66,8 +66,8 @@ server_log_access(PyObject *object, PyObject *args, PyObject *kwargs)
     int format = format_of(name);
     if (format < 0) {
         PyErr_Format(PyExc_ValueError, "unknown format \"%s\": use short, common, combined or json", name);
-    } else if (self->server == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "the server is closed");
+    } else if (server_opened(object) == NULL) {
+        /* it has said so */
     } else if (self->selector->selecting) {
         PyErr_SetString(PyExc_RuntimeError, "the server is serving: say before how to log");
     } else {

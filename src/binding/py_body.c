@@ -56,15 +56,21 @@ body_content_type(const request_object *request)
 }
 
 PyObject *
-body_mime_type(const request_object *request)
+media_type_of(vv_span content_type)
 {
-    vv_span rest = body_content_type(request), type = vv_parameters_begin(&rest);
+    vv_span type = vv_parameters_begin(&content_type);
     if (type.len == 0)
         return Py_NewRef(Py_None);
     PyObject *text = latin1_of(type);
     PyObject *lower = text != NULL ? PyObject_CallMethod(text, "lower", NULL) : NULL;
     Py_XDECREF(text);
     return lower;
+}
+
+PyObject *
+body_mime_type(const request_object *request)
+{
+    return media_type_of(body_content_type(request));
 }
 
 /* What a charset's name is read into; longer ones are unknown. */

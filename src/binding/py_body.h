@@ -41,6 +41,11 @@ PyObject *body_spool(request_object *request);
 /* What Content-Type says; empty: nothing. */
 vv_span body_content_type(const request_object *request);
 
+/* The media type at its front, in lower case, as str; None where there is none. New reference, or NULL with
+ * MemoryError.
+ */
+PyObject *media_type_of(vv_span content_type);
+
 /* Bytes as str by a charset that a client has named; empty: UTF-8. What cannot be decoded raises `error`, a BodyError
  * or a subclass: 400, or 415 where the charset is unknown. `what` begins the sentence: "The body". */
 PyObject *body_decoded(module_state *state, vv_span bytes, vv_span charset, PyObject *error, const char *what);

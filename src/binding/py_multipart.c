@@ -147,18 +147,20 @@ static int
 read_multipart(multipart *from, PyObject *fields, PyObject *files)
 {
     uint64_t at;
-    switch (vv_form_end(from->form)) {
+    vv_status status = vv_form_end(from->form);
+    switch (status) {
     case VV_OK:
         from->charset = default_charset(from);
         return read_parts(from, fields, files);
     case VV_E_FORM: {
         const char *fault = vv_form_fault(from->form, &at);
-        body_raise(from->state->form_error, 400, "The form is malformed: %s (byte %llu)", fault,
+        body_raise(from->state->form_error, vv_status_answer(status), "The form is malformed: %s (byte %llu)", fault,
                    (unsigned long long)at);
         return -1;
     }
     case VV_E_FORM_LIMIT:
-        body_raise(from->state->form_error, 413, "The form is too large: %s", vv_form_fault(from->form, &at));
+        body_raise(from->state->form_error, vv_status_answer(status), "The form is too large: %s",
+                   vv_form_fault(from->form, &at));
         return -1;
     default:
         PyErr_NoMemory();

@@ -4,6 +4,14 @@
 
 enum parameter { P_TEXT, P_CODE, P_BODY, P_JSON, P_MIME_TYPE, P_ENCODING, P_HEADERS, P_COOKIES, P_STATUS, P_COUNT };
 
+/* Without a charset; of nothing what is said where a charset is given for it. */
+static const char *const media_types[] = {
+    [VV_MEDIA_TEXT] = "text/plain",
+    [VV_MEDIA_BYTES] = "application/octet-stream",
+    [VV_MEDIA_JSON] = "application/json",
+    [VV_MEDIA_NONE] = "application/octet-stream",
+};
+
 static response_object *
 take(module_state *state, PyTypeObject *type)
 {
@@ -368,17 +376,11 @@ takes_charset(PyObject *mime_type)
 static int
 set_media_type(response_object *self, PyObject *mime_type, PyObject *encoding)
 {
-    static const char *const defaults[] = {
-        [VV_MEDIA_TEXT] = "text/plain",
-        [VV_MEDIA_BYTES] = "application/octet-stream",
-        [VV_MEDIA_JSON] = "application/json",
-        [VV_MEDIA_NONE] = "application/octet-stream",
-    };
     if ((mime_type != NULL && !PyUnicode_Check(mime_type)) || (encoding != NULL && !PyUnicode_Check(encoding))) {
         PyErr_SetString(PyExc_TypeError, "mime_type and encoding are str");
         return -1;
     }
-    PyObject *type = mime_type != NULL ? Py_NewRef(mime_type) : PyUnicode_FromString(defaults[self->media]);
+    PyObject *type = mime_type != NULL ? Py_NewRef(mime_type) : PyUnicode_FromString(media_types[self->media]);
     PyObject *name = PyUnicode_FromString("Content-Type"), *shown = NULL;
     if (type != NULL && name != NULL) {
         int has_charset = PyUnicode_FindChar(type, ';', 0, PyUnicode_GET_LENGTH(type), 1) >= 0;
@@ -572,18 +574,11 @@ get_mime_type(PyObject *object, void *closure)
     response_object *self = (response_object *)object;
     if (self->mime_type != NULL)
         return Py_NewRef(self->mime_type);
-    switch (self->media) {
-    case VV_MEDIA_TEXT:
-        return PyUnicode_FromString("text/plain");
-    case VV_MEDIA_BYTES:
-        return PyUnicode_FromString("application/octet-stream");
-    case VV_MEDIA_JSON:
-        return PyUnicode_FromString("application/json");
-    case VV_MEDIA_OTHER:
+    if (self->media == VV_MEDIA_OTHER)
         return latin1_of(bytes_span(self->media_type));
-    default:
+    if (self->media == VV_MEDIA_NONE)
         Py_RETURN_NONE;
-    }
+    return PyUnicode_FromString(media_types[self->media]);
 }
 
 static PyObject *

@@ -1,5 +1,6 @@
 #include "binding/py_server.h"
 
+#include "binding/py_descriptors.h"
 #include "binding/py_limits.h"
 #include "core/server/access_log.h"
 
@@ -69,10 +70,8 @@ server_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     if (limits_read(kwargs, &limits) < 0)
         return NULL;
-    if (((selector_object *)selector)->loop == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "the selector is closed");
+    if (!selector_is_open((selector_object *)selector))
         return NULL;
-    }
     server_object *self = (server_object *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -169,8 +168,8 @@ server_dealloc(PyObject *object)
     Py_DECREF(type);
 }
 
-static vv_server *
-opened(PyObject *object)
+vv_server *
+server_opened(PyObject *object)
 {
     vv_server *server = ((server_object *)object)->server;
     if (server == NULL)
@@ -185,7 +184,7 @@ server_listen(PyObject *object, PyObject *args, PyObject *kwargs)
     int fd, shared = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|$p:listen", names, &fd, &shared))
         return NULL;
-    vv_server *server = opened(object);
+    vv_server *server = server_opened(object);
     if (server == NULL)
         return NULL;
     switch (vv_server_listen(server, fd, shared)) {

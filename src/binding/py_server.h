@@ -35,6 +35,9 @@ typedef struct server_object {
     black_box own_box;
 } server_object;
 
+/* The engine's server of a Server; NULL, with RuntimeError, once it is closed. */
+vv_server *server_opened(PyObject *server);
+
 /* What the black box says after each turn. */
 void server_note(const server_object *self);
 
