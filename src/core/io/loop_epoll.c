@@ -27,10 +27,9 @@ enum { STREAM_PAUSED = 1, STREAM_WAITS_TO_SEND = 2, STREAM_IN_SET = 4 };
 
 typedef struct epoll_loop {
     vv_loop base;
-    int epoll;
     int count;            /* of events found by wait and not yet dispatched */
     int most;             /* events to find in one wait: up to EVENTS, fewer while turns are ended early */
-    vv_watch_set watched; /* in the same epoll set */
+    vv_watch_set watched; /* its epoll set is that of the streams too */
     struct epoll_event found[EVENTS];
     uint8_t received[RECEIVE_BYTES];
 } epoll_loop;
@@ -51,14 +50,14 @@ epoll_close(vv_loop *loop)
 static int
 epoll_fd(const vv_loop *loop)
 {
-    return of(loop)->epoll;
+    return of(loop)->watched.epoll;
 }
 
 static int
 epoll_wait_events(vv_loop *loop, int timeout_ms)
 {
     epoll_loop *self = of(loop);
-    int count = epoll_wait(self->epoll, self->found, self->most, timeout_ms);
+    int count = epoll_wait(self->watched.epoll, self->found, self->most, timeout_ms);
     self->count = count > 0 ? count : 0;
     if (count < 0)
         return errno == EINTR ? 0 : -1;
@@ -69,7 +68,7 @@ static vv_status
 arm(epoll_loop *self, int operation, int fd, uint32_t events, uint64_t data)
 {
     struct epoll_event event = {.events = events, .data.u64 = data};
-    return epoll_ctl(self->epoll, operation, fd, &event) < 0 ? VV_E_SYSTEM : VV_OK;
+    return epoll_ctl(self->watched.epoll, operation, fd, &event) < 0 ? VV_E_SYSTEM : VV_OK;
 }
 
 /* ---- streams ---------------------------------------------------------------------------------------------------- */
@@ -273,7 +272,6 @@ vv_loop_epoll_open(vv_loop **out, const vv_loop_events *events)
         free(self);
         return VV_E_SYSTEM;
     }
-    self->epoll = self->watched.epoll;
     vv_loop_read_clocks(&self->base);
     *out = &self->base;
     return VV_OK;

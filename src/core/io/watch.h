@@ -3,8 +3,7 @@
  * Accepting is done by readiness even beside io_uring: only so is no connection taken out of the queue that
  * limit_connections, or a listener that stops, should have left there.
  *
- * Ownership   the set owns its table; the epoll descriptor is its own after vv_watch_init(), or lent by whoever filled
- *             it in.
+ * Ownership   the set owns its table and its epoll descriptor.
  */
 #ifndef VV_IO_WATCH_H
 #define VV_IO_WATCH_H

@@ -59,7 +59,7 @@ put_iso(char *at, const vv_calendar *time)
     put_clock(at, time);
 }
 
-int
+void
 vv_access_clock_set(vv_access_clock *clock, int64_t now_ns)
 {
     int64_t unix_ns = now_ns + clock->offset_ns;
@@ -72,11 +72,8 @@ vv_access_clock_set(vv_access_clock *clock, int64_t now_ns)
         put_clock(clock->short_time, &local);
         put_clf(clock->clf_time, &local);
         put_iso(clock->iso_time, &utc);
-        clock->millisecond = (unsigned)(unix_ns / 1000000 % 1000);
-        return 1;
     }
     clock->millisecond = (unsigned)(unix_ns / 1000000 % 1000);
-    return 0;
 }
 
 /* ---- pieces ----------------------------------------------------------------------------------------------------- */

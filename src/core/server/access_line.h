@@ -62,8 +62,8 @@ typedef struct vv_access_clock {
     unsigned millisecond;
 } vv_access_clock;
 
-/* Brings the clock to a moment of vv_loop_clock_ns(). Whether a new second has begun. */
-int vv_access_clock_set(vv_access_clock *clock, int64_t now_ns);
+/* Brings the clock to a moment of vv_loop_clock_ns(). */
+void vv_access_clock_set(vv_access_clock *clock, int64_t now_ns);
 
 /* Writes the line, ended by LF; returns its length. `out` has room for VV_ACCESS_LINE_BYTES. */
 size_t vv_access_line_write(uint8_t *out, const vv_access_style *style, const vv_access_clock *clock, int64_t now_ns,

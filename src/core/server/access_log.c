@@ -64,7 +64,7 @@ static void
 write_line(vv_access_log *log, vv_access *access, const vv_address *peer)
 {
     int64_t now_ns = vv_loop_clock_ns();
-    (void)vv_access_clock_set(&log->clock, now_ns);
+    vv_access_clock_set(&log->clock, now_ns);
     access->peer = peer;
     if (VV_UNLIKELY(log->lost > 0))
         tell_loss(log);

@@ -378,9 +378,3 @@ vv_exchange_notify(vv_exchange *ex)
 {
     ex->notify = 1;
 }
-
-vv_conn *
-vv_exchange_conn(const vv_exchange *ex)
-{
-    return ex->conn;
-}

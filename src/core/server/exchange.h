@@ -34,9 +34,6 @@ void vv_exchange_notify(vv_exchange *exchange);
 /* Answers a held exchange, whatever finished first: the engine keeps the order. Ends its use by the holder. */
 void vv_exchange_reply(vv_exchange *exchange, const vv_reply *reply);
 
-/* The connection that an exchange is on. */
-vv_conn *vv_exchange_conn(const vv_exchange *exchange);
-
 const vv_address *vv_conn_peer(const vv_conn *conn);
 int vv_conn_fd(const vv_conn *conn);
 /* Closes the connection without a further byte; held exchanges get on_gone(). */

@@ -95,7 +95,7 @@ hold(stage *s, vv_conn *conn, vv_span name, int notify)
     h->name[name.len] = '\0';
     h->exchange = vv_conn_hold(conn, h);
     assert_non_null(h->exchange);
-    assert_ptr_equal(vv_exchange_conn(h->exchange), conn);
+    assert_ptr_equal(h->exchange->conn, conn);
     if (notify)
         vv_exchange_notify(h->exchange);
 }
