@@ -88,6 +88,13 @@ PyObject *request_extensions(request_object *self);
 /* Forgets everything, for the next request. Only when the caller holds the only reference. */
 void request_reset(request_object *self);
 
+/* From here on it can be part of a cycle: it holds something that the user may change. */
+void request_track(request_object *self);
+
+/* py_attributes.c: what Python sees of it but its methods. */
+extern PyGetSetDef request_getset[];
+PyObject *request_repr(PyObject *self);
+
 /* What is kept in a slot: borrowed; NULL: nothing yet. */
 static inline PyObject *
 request_cached(const request_object *self, request_slot slot)
