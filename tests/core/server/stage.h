@@ -388,6 +388,18 @@ say_bytes(stage *s, client *c, const void *bytes, size_t len)
     assert_int_equal(send(c->fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
+/* More than the kernel takes at once. */
+static inline void
+say_much(stage *s, client *c, const uint8_t *bytes, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        ssize_t sent = send(c->fd, bytes + at, len - at, MSG_NOSIGNAL);
+        assert_true(sent > 0 || errno == EAGAIN);
+        at += sent > 0 ? (size_t)sent : 0;
+        turn(s, 0);
+    }
+}
+
 static inline void
 say(stage *s, client *c, const char *text)
 {

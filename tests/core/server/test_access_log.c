@@ -62,6 +62,15 @@ logged(stage *s, reader *r, size_t expected)
     return short_lines;
 }
 
+/* A stage whose log is read, and a client on it. */
+static client
+begin(stage *s, reader *r, vv_access_format format)
+{
+    stage_open(s, NULL);
+    log_to_pipe(s, r, format);
+    return client_open(s);
+}
+
 static void
 end(stage *s, reader *r, client *c)
 {
@@ -78,9 +87,7 @@ each_answer_has_its_line(void **state)
 {
     stage s;
     reader r;
-    stage_open(&s, NULL);
-    log_to_pipe(&s, &r, VV_ACCESS_SHORT);
-    client c = client_open(&s);
+    client c = begin(&s, &r, VV_ACCESS_SHORT);
     say(&s, &c, GET("/say/hello?x=1") GET("/say/") GET("/nowhere"));
     say(&s, &c,
         "DELETE /say/a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -101,9 +108,7 @@ held_answers_have_theirs_when_they_are_given(void **state)
 {
     stage s;
     reader r;
-    stage_open(&s, NULL);
-    log_to_pipe(&s, &r, VV_ACCESS_SHORT);
-    client c = client_open(&s);
+    client c = begin(&s, &r, VV_ACCESS_SHORT);
     say(&s, &c, GET("/hold/a") GET("/hold/b") GET("/say/c"));
     assert_string_equal(logged(&s, &r, 1), "\"GET /say/c\" 200 1B"); /* given first, though it leaves last */
     answer(&s, "b");
@@ -118,9 +123,7 @@ a_client_that_is_gone_is_a_499(void **state)
 {
     stage s;
     reader r;
-    stage_open(&s, NULL);
-    log_to_pipe(&s, &r, VV_ACCESS_SHORT);
-    client c = client_open(&s);
+    client c = begin(&s, &r, VV_ACCESS_SHORT);
     say(&s, &c, GET("/hold/a") GET("/hold/b"));
     assert_asked(&s, 2);
     client_reset(&s, &c);
@@ -195,9 +198,7 @@ routes_and_fields_are_kept_for_later(void **state)
 {
     stage s;
     reader r;
-    stage_open(&s, NULL);
-    log_to_pipe(&s, &r, VV_ACCESS_JSON);
-    client c = client_open(&s);
+    client c = begin(&s, &r, VV_ACCESS_JSON);
     say(&s, &c, "GET /hold/a HTTP/1.1\r\nHost: a\r\nReferer: there\r\nUser-Agent: me\r\n\r\n");
     assert_asked(&s, 1);
     say(&s, &c, "GET /say/overwritten HTTP/1.1\r\nHost: a\r\nReferer: other\r\nUser-Agent: you\r\n\r\n");
@@ -218,9 +219,7 @@ a_drained_server_still_logs(void **state)
 {
     stage s;
     reader r;
-    stage_open(&s, NULL);
-    log_to_pipe(&s, &r, VV_ACCESS_SHORT);
-    client c = client_open(&s);
+    client c = begin(&s, &r, VV_ACCESS_SHORT);
     say(&s, &c, GET("/hold/a"));
     assert_asked(&s, 1);
     vv_server_drain(s.server, VV_KEEP_NONE);
@@ -255,9 +254,7 @@ a_reader_that_is_slow_loses_lines_and_is_told(void **state)
 {
     stage s;
     reader r;
-    stage_open(&s, NULL);
-    log_to_pipe(&s, &r, VV_ACCESS_COMMON);
-    client c = client_open(&s);
+    client c = begin(&s, &r, VV_ACCESS_COMMON);
     size_t asked = overflow(&s, &c), got = 0, lost = 0;
     /* It reads on: what was kept arrives whole, then how many are missing. */
     char *told = NULL;
@@ -371,9 +368,7 @@ the_last_lines_are_written_at_the_end(void **state)
 {
     stage s;
     reader r;
-    stage_open(&s, NULL);
-    log_to_pipe(&s, &r, VV_ACCESS_SHORT);
-    client c = client_open(&s);
+    client c = begin(&s, &r, VV_ACCESS_SHORT);
     say(&s, &c, GET("/hold/a"));
     assert_asked(&s, 1);
     client_close(&s, &c);

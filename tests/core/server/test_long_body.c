@@ -93,12 +93,7 @@ large_bodies(void **state)
         size_t len = (size_t)sprintf(
             head, chunked ? CHUNKED("/echo", "%x\r\n") : POST("/echo", "Content-Length: %d\r\n", ""), BYTES);
         say_bytes(&s, &c, head, len);
-        for (size_t at = 0; at < BYTES;) {
-            ssize_t sent = send(c.fd, bytes + at, BYTES - at, MSG_NOSIGNAL);
-            assert_true(sent > 0 || errno == EAGAIN);
-            at += sent > 0 ? (size_t)sent : 0;
-            turn(&s, 0);
-        }
+        say_much(&s, &c, bytes, BYTES);
         if (chunked)
             say_bytes(&s, &c, "\r\n0\r\n\r\n", 7);
         say(&s, &c, GET("/say/next"));
