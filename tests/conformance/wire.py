@@ -202,7 +202,8 @@ def whole(port: int, data: bytes) -> bytes:
 
 def in_time(attempt: Callable[[], tuple[bool, T]]) -> T:
     """What came; an attempt that says that this machine was too slow for a time-out to mean anything is made again."""
-    for _ in range(50):
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
         kept_up, result = attempt()
         if kept_up:
             return result
