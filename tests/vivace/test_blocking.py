@@ -500,8 +500,10 @@ def test_a_stop_waits_for_threads(app, serve, gate, errors):
     eventually(lambda: gate.entered == 2)
     gone.reset()
     eventually(lambda: served.running.server.connections == 1)
+    idle = served.client()
+    eventually(lambda: served.running.server.connections == 2)
     served.end()
-    time.sleep(0.05)
+    assert idle.at_end()  # the stop has begun
     assert gate.left == 0
     gate.open()
     answer = client.answer()

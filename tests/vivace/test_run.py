@@ -7,10 +7,10 @@ import subprocess
 import sys
 import termios
 import textwrap
-import time
 from contextlib import ExitStack, closing
 
 import pytest
+from waiting import eventually
 
 # os.write: a print() of several processes into one pipe is torn.
 APP = """
@@ -340,10 +340,7 @@ def test_a_second_signal_ends_at_once_who_is_writing_to_stderr(script):
     process.signal(signal.SIGTERM)
     assert process.popen.stdout.readline() == "caught\n"
     full = fcntl.fcntl(process.popen.stderr, fcntl.F_GETPIPE_SZ)
-    deadline = time.monotonic() + 30
-    while unread(process.popen.stderr) < full:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: unread(process.popen.stderr) >= full)
     process.signal(signal.SIGTERM)
     assert process.end()[0] == 128 + signal.SIGTERM
 
