@@ -503,7 +503,7 @@ class TestOptions:
 
     def test_loop(self, serving):
         pytest.importorskip("uvloop")
-        assert "loop uvloop" in serving("--loop", "uvloop").announced
+        assert "loop uvloop" in serving("--loop", "uvloop", VIVACE_IO="auto").announced
         assert "loop asyncio" in serving("--loop", "asyncio").announced
 
     def test_io(self, serving, run):

@@ -166,7 +166,7 @@ class TestStart:
     def test_other_loops(self, shop, options):
         if "uvloop" in options:
             pytest.importorskip("uvloop")
-        process = shop("-w", "2", *options, SLEEP="0.05")
+        process = shop("-w", "2", *options, SLEEP="0.05", VIVACE_IO="auto")
         assert (options[1] if options[1] == "epoll" else "loop uvloop") in process.ready()
         assert len(pids_that_answer(process, 2)) == 2
         assert process.get("/slow").text == "slow"
