@@ -4,7 +4,7 @@ import os
 import socket
 from contextlib import suppress
 
-__all__ = ["ready", "stopping"]
+__all__ = ["followed_by", "ready", "stopping"]
 
 
 def ready(status: str) -> None:
@@ -15,6 +15,11 @@ def ready(status: str) -> None:
 def stopping() -> None:
     """Say that the server is about to end."""
     _tell("STOPPING=1")
+
+
+def followed_by(pid: int) -> None:
+    """Say that another process serves in the place of this one."""
+    _tell(f"MAINPID={pid}")
 
 
 def _tell(text: str) -> None:

@@ -45,6 +45,7 @@ __all__ = [
 
 _log = logging.getLogger("vivace")
 
+_NOBODY = "replaces workers, and there are none: nothing was done (serve with --workers)"
 _LOOK = 0.01  # seconds between two looks at the connections that are left
 ECHO = 0.25  # seconds in which a second signal is the first one, passed on by a wrapper (timeout, npm) as well
 _POLL = 0.25  # seconds: under a loop that is not ours, the longest that the engine's own timers wait
@@ -344,8 +345,8 @@ def _engine_on(loop: asyncio.AbstractEventLoop, io: str) -> Iterator[_engine.Sel
 class _Signals:
     """SIGTERM and SIGINT: the first stops in good order, the second at once, even where a handler blocks the loop.
 
-    SIGHUP, which has workers replaced where there are any, is told in the log and else does nothing; unless the
-    terminal is gone: then it is as good as a SIGTERM. SIGUSR1 asks for the state. Whoever deals with those by
+    SIGHUP and SIGUSR2, which have workers replaced where there are any, are told in the log and else do nothing; unless
+    the terminal is gone: then SIGHUP is as good as a SIGTERM. SIGUSR1 asks for the state. Whoever deals with those by
     himself, or ignores them, may.
     """
 
@@ -375,6 +376,7 @@ class _Signals:
             optional: dict[int, Callable[[], None]] = {
                 signal.SIGHUP: lambda: self._on_hangup(terminal),
                 signal.SIGUSR1: self._tell_state,
+                signal.SIGUSR2: lambda: _log.warning("SIGUSR2 %s", _NOBODY),
             }
             for wanted, handler in optional.items():
                 if is_free(wanted):
@@ -409,7 +411,7 @@ class _Signals:
 
     def _on_hangup(self, terminal: Terminal) -> None:
         if not terminal.is_gone():
-            _log.warning("SIGHUP replaces workers, and there are none: nothing was done (serve with --workers)")
+            _log.warning("SIGHUP %s", _NOBODY)
         elif self._caught is None:
             self._on_signal(signal.SIGHUP, None)
 

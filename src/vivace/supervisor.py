@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vivace import _engine, blackbox, logs, notify
@@ -27,6 +27,7 @@ from vivace.serving import ECHO, ExitStatus, Leave, announce, complain, not_star
 from vivace.settings import Settings, strangers
 from vivace.sockets import Listener, open_listeners
 from vivace.terminal import Terminal
+from vivace.upgrade import VARIABLE, Estate, Heir, estate
 from vivace.watching import Watch
 from vivace.worker import MOST_SOCKETS
 
@@ -56,15 +57,17 @@ def supervise(program: Program, settings: Settings) -> ExitStatus:
         msg = "several workers, and reload, need the main thread"
         raise RuntimeError(msg)
     logs.install(settings.log_level, form=settings.log_format)
+    inherited = estate()
+    program = replace(program, environ={key: program.environ[key] for key in program.environ if key != VARIABLE})
     for line in strangers(program.environ):
         _log.warning(line)
     _engine.set_process_title(f"vivace: master [{program.label}]", "vivace master")
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        return runner.run(_supervise(program, settings))
+        return runner.run(_supervise(program, settings, inherited))
 
 
-async def _supervise(program: Program, settings: Settings) -> ExitStatus:
-    return await _Supervisor(program, settings).run()
+async def _supervise(program: Program, settings: Settings, inherited: Estate | None) -> ExitStatus:
+    return await _Supervisor(program, settings, inherited).run()
 
 
 @dataclass(slots=True, eq=False)
@@ -111,9 +114,11 @@ class _StartError(Exception):
 
 
 class _Supervisor:
-    def __init__(self, program: Program, settings: Settings) -> None:
+    def __init__(self, program: Program, settings: Settings, inherited: Estate | None = None) -> None:
         self._program = program
         self._settings = settings
+        self._inherited = inherited
+        self._heir: Heir | None = None
         self._watch = Watch.of(settings, program) if settings.reload else None
         self._slots: list[_Slot] = []
         self._children: set[Child] = set()
@@ -181,16 +186,21 @@ class _Supervisor:
         if not self._served:
             self._served = True
             announce(self._listeners, self._settings, fresh[first].io, len(self._slots))
+            if self._inherited is not None:
+                self._inherited.take_over()
             if self._settings.max_requests or self._settings.max_rss:
                 self._go(self._recycle())
 
     async def _end(self) -> None:
         """Tell all workers to leave, and wait until they have."""
-        notify.stopping()
         for task in self._tasks:
             task.cancel()
-        self._close_listeners()
         leave = Leave(self._settings.timeout_graceful)
+        if self._heir is not None and self._heir.serves:
+            leave = self._gentle
+        else:
+            notify.stopping()
+        self._close_listeners()
         for child in self._children:
             child.leave(leave)
         waited = [child.ended for child in self._children]
@@ -279,7 +289,10 @@ class _Supervisor:
             return
         if settings.access_log is not None:
             settings.access_log.check()
-        self._listeners = open_listeners(settings.places, settings.backlog, settings.uds_mode)
+        if self._inherited is not None:
+            self._listeners = self._inherited.listeners
+        else:
+            self._listeners = open_listeners(settings.places, settings.backlog, settings.uds_mode)
         if (count := len(self._listeners)) > MOST_SOCKETS:
             self._close_listeners()
             advice = "give fewer addresses, or serve without workers"
@@ -448,6 +461,39 @@ class _Supervisor:
             if child is not None:
                 self._send_off(child, self._gentle)
 
+    # ---- being replaced
+
+    def _upgrade(self) -> None:
+        if os.getpid() == 1:
+            _log.warning("SIGUSR2: the first process of a container cannot be replaced: nothing was done")
+        elif not self._served or self._heir is not None:
+            _log.warning("SIGUSR2: %s is still starting: nothing was done", self._heir or "the server")
+        else:
+            self._go(self._hand_over())
+
+    async def _hand_over(self) -> None:
+        """Start another supervisor; when it serves, this one ends."""
+        try:
+            heir = self._heir = Heir.start(self._program, self._listeners)
+        except OSError as error:
+            self._tell(error)
+            return
+        _log.info("SIGUSR2: starting %s", heir)
+        try:
+            serves = await heir.comes_to_serve()
+        finally:
+            heir.give_up()
+        if not serves:
+            _log.error("%s has not come to serve: this one goes on", heir)
+            return
+        _log.info("%s serves: this one ends", heir)
+        notify.followed_by(heir.pid)
+        for listener in self._listeners:
+            listener.path = None  # it belongs to the other one now
+        self._stop.set()
+
+    # ---- new code
+
     async def _reload_on_changes(self, watch: Watch) -> None:
         async for changed in watch.changes():
             if self._filling is not None and not self._filling.done():
@@ -479,6 +525,7 @@ class _Supervisor:
             signal.SIGQUIT: lambda: self._stop_now(signal.SIGQUIT),
             signal.SIGHUP: lambda: self._on_hup(terminal),
             signal.SIGUSR1: self._tell_state,
+            signal.SIGUSR2: self._upgrade,
             signal.SIGTTIN: self._more,
             signal.SIGTTOU: self._fewer,
         }
@@ -488,6 +535,8 @@ class _Supervisor:
     def _reap(self) -> None:
         for child in list(self._children):
             child.reap()
+        if self._heir is not None and self._heir.has_ended():
+            self._heir = None
         if os.getpid() == 1:  # in a container: grandchildren that lost their parent are ours too
             self._reap_orphans()
 
@@ -528,6 +577,8 @@ class _Supervisor:
         which = "a second signal" if self._signalled is not None else "a signal"
         for child in self._children:
             child.kill()
+        if self._heir is not None:
+            self._heir.give_up()
         for listener in self._listeners:
             listener.close()
         with contextlib.suppress(Exception):  # stderr may be gone: that is no reason to stay

@@ -24,12 +24,14 @@ from vivace.sockets import Listener
 from vivace.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vivace.app import Application
 
 __all__ = ["BLOCKED", "LONGEST", "MOST_SOCKETS", "VARIABLE", "Ticket", "serve", "ticket"]
 
 VARIABLE = "_VIVACE_WORKER"
-BLOCKED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)  # while a worker begins, until it deals with them
+BLOCKED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)  # until a worker deals with them
 _TERMINAL = (signal.SIGINT, signal.SIGHUP)  # come from a terminal, to its whole group
 LONGEST = 1 << 17  # bytes of one message
 MOST_SOCKETS = 250  # that one message may carry (SCM_MAX_FD)
@@ -107,7 +109,7 @@ def serve(mine: Ticket, app: "Application", settings: Settings) -> ExitStatus:
     logs.install(settings.log_level, f"w{mine.number}", form=settings.log_format)
     app.debug = settings.debug
     if mine.version != __version__:
-        upgraded = f"vivace was upgraded from {mine.version} to {__version__}: stop the server and start it again"
+        upgraded = f"vivace was upgraded from {mine.version} to {__version__}: send SIGUSR2, or start the server again"
         return complain(upgraded, ExitStatus.NOT_STARTED)
     for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
         os.environ.pop(name, None)
@@ -148,8 +150,13 @@ class _Orders:
         self._loop.add_reader(self._control, self._on_order)
         with suppress(ValueError, RuntimeError):  # not the main thread
             self._loop.add_signal_handler(signal.SIGTERM, self._begin_stop, self._leave)
-            if is_free(signal.SIGUSR1):
-                self._loop.add_signal_handler(signal.SIGUSR1, StateTeller(self._mine.box))
+            handlers: list[tuple[int, Callable[[], None]]] = [
+                (signal.SIGUSR1, StateTeller(self._mine.box)),
+                (signal.SIGUSR2, lambda: None),
+            ]
+            for number, handler in handlers:
+                if is_free(number):
+                    self._loop.add_signal_handler(number, handler)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
         return self
 

@@ -70,6 +70,13 @@ class TestAlone:
         assert process.popen.stderr.readline().startswith(does)
         assert int(process.get("/").text) == pid
 
+    def test_there_is_nobody_to_replace(self, shop):
+        process = shop()
+        process.ready()
+        process.signal(signal.SIGUSR2)
+        assert "SIGUSR2 replaces workers, and there are none: nothing was done" in process.popen.stderr.readline()
+        assert process.get("/").status == 200
+
 
 @pytest.mark.slow
 class TestWorkers:
@@ -82,7 +89,7 @@ class TestWorkers:
         assert process.popen.stderr.readline().endswith("SIGUSR1: 2 workers\n")
         told = [state(process), state(process)]
         assert [re.search(r"worker (\d) \(pid \d+\): serving, ", line)[1] for line in told] == ["1", "2"]
-        assert sum("while 1 x GET /slow waited" in line for line in told) == 1
+        assert sum("while 1 x GET /slow waited" in line for line in told) == 1, told
         assert sum("while no handler was running" in line for line in told) == 1
 
     def test_a_worker_tells_of_itself(self, shop):
