@@ -171,7 +171,9 @@ uring_add(vv_loop *loop, vv_stream *stream)
     return status;
 }
 
-/* Takes a request back from the kernel and returns when that has let go of it. */
+/* Takes a request back from the kernel and returns when that has let go of it. A request that polls is only marked by
+ * the cancelling: it stays among those who wait, and is woken in the place of another process, until its completion
+ * has been fetched. */
 static void
 take_back(uring_loop *self, uint64_t data)
 {
@@ -179,6 +181,7 @@ take_back(uring_loop *self, uint64_t data)
     io_uring_submit(&self->ring); /* it may not even be there yet */
     while (io_uring_register_sync_cancel(&self->ring, &reg) == -EINTR)
         continue;
+    io_uring_get_events(&self->ring);
 }
 
 static void
