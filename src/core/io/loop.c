@@ -137,6 +137,15 @@ vv_loop_listen_resume(vv_loop *loop, vv_listener *listener)
 }
 
 void
+vv_loop_accept_one(vv_loop *loop, vv_listener *listener)
+{
+    if (!vv_watch_accept(listener, 1)) {
+        loop->backend->listen_pause(loop, listener);
+        listener->on_exhausted(listener);
+    }
+}
+
+void
 vv_loop_accept_last(vv_loop *loop, vv_listener *listener)
 {
     if ((listener->state & VV_LISTENER_ON) == 0)

@@ -106,6 +106,9 @@ void vv_loop_unlisten(vv_loop *loop, vv_listener *listener);
 void vv_loop_listen_pause(vv_loop *loop, vv_listener *listener);
 void vv_loop_listen_resume(vv_loop *loop, vv_listener *listener);
 
+/* Accepts one who queues, if there is one and it is not paused, without having been told of it. */
+void vv_loop_accept_one(vv_loop *loop, vv_listener *listener);
+
 /* Pauses, and then accepts whoever queues at this moment: nobody else may have been told of them. */
 void vv_loop_accept_last(vv_loop *loop, vv_listener *listener);
 

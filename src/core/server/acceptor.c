@@ -55,11 +55,25 @@ vv_acceptor_room(vv_server *server)
         resume_all(server);
 }
 
+/* Of those who share a socket the kernel wakes one for each connection. That one may be busy with something else, or
+ * die before it has accepted. */
+static void
+look_for_forgotten(vv_server *server, int64_t now_ms)
+{
+    for (vv_acceptor *at = server->acceptor; at != NULL && !server->starved; at = at->next)
+        if (at->shared && at->listener.fd >= 0)
+            vv_loop_accept_one(server->loop, &at->listener);
+    server->look_at_ms = now_ms + VV_ACCEPT_LOOK_MS;
+}
+
 void
 vv_acceptor_turn(vv_server *server)
 {
-    if (VV_UNLIKELY(server->starved) && server->retry_at_ms <= vv_loop_now_ms(server->loop))
+    int64_t now_ms = vv_loop_now_ms(server->loop);
+    if (VV_UNLIKELY(server->starved) && server->retry_at_ms <= now_ms)
         resume_all(server);
+    if (VV_UNLIKELY(server->look_at_ms <= now_ms))
+        look_for_forgotten(server, now_ms);
 }
 
 vv_status
@@ -80,6 +94,8 @@ vv_server_listen(vv_server *server, int fd, int shared)
         return status;
     }
     server->acceptor = acceptor;
+    if (shared)
+        server->look_at_ms = vv_loop_now_ms(server->loop) + VV_ACCEPT_LOOK_MS;
     return VV_OK;
 }
 
@@ -91,6 +107,7 @@ unlisten_all(vv_server *server)
         if (at->listener.fd >= 0)
             vv_loop_unlisten(server->loop, &at->listener);
     server->starved = 0;
+    server->look_at_ms = INT64_MAX;
 }
 
 void

@@ -146,11 +146,12 @@ struct vv_server {
     uint8_t how;         /* VV_WRITE_CLOSE while draining, VV_HOW_LOGGED */
     uint8_t starved;     /* accepting waits: no descriptors, or limit_connections */
     int64_t retry_at_ms; /* accepting is tried again */
+    int64_t look_at_ms;  /* who queues on a shared socket is looked for; INT64_MAX: there is none */
     vv_match match;      /* of the request being served */
     vv_long_body body;   /* of the request being served, if it was too long for memory */
 };
 
-enum { VV_SPARE_CONNS = 256, VV_SPARE_EXCHANGES = 1024, VV_ACCEPT_RETRY_MS = 1000 };
+enum { VV_SPARE_CONNS = 256, VV_SPARE_EXCHANGES = 1024, VV_ACCEPT_RETRY_MS = 1000, VV_ACCEPT_LOOK_MS = 1000 };
 
 /* Who sends on after the last answer is listened to until nothing has come within VV_LINGER_MS, but no longer than
  * 1 + VV_LINGER_DELAYS times that. */

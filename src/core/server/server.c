@@ -14,6 +14,7 @@ vv_server_new(vv_server **out, vv_loop *loop, const vv_app *app, const vv_router
     server->app = *app;
     server->router = router;
     server->limits = *limits;
+    server->look_at_ms = INT64_MAX;
     server->head_limits = (vv_http1_limits){
         .head_bytes = limits->limit_head_bytes,
         .header_fields = limits->limit_header_fields,
@@ -93,6 +94,11 @@ vv_server_next_ms(const vv_server *server)
     int ms = vv_wheel_next_ms(&server->wheel, vv_loop_now_ms(server->loop));
     if (VV_UNLIKELY(server->starved) && server->retry_at_ms != INT64_MAX && (ms < 0 || ms > VV_ACCEPT_RETRY_MS))
         ms = VV_ACCEPT_RETRY_MS;
+    if (VV_UNLIKELY(server->look_at_ms != INT64_MAX)) {
+        int64_t left = server->look_at_ms - vv_loop_now_ms(server->loop);
+        int look_ms = left > 0 ? (int)left : 0;
+        ms = ms < 0 || ms > look_ms ? look_ms : ms;
+    }
     int log_ms = VV_UNLIKELY(server->access != NULL) ? vv_access_next_ms(server->access) : -1;
     if (VV_UNLIKELY(log_ms >= 0) && (ms < 0 || ms > log_ms))
         ms = log_ms;

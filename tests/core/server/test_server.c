@@ -2,6 +2,7 @@
 #include "stage.h"
 
 #include <malloc.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 
 /* `count` requests for `path`, in one piece. */
@@ -428,6 +429,32 @@ a_shared_socket_waits_at_the_limit_and_goes_on(void **state)
     stage_close(&a);
 }
 
+/* The kernel has told another process of a client, and that has died. */
+static void
+who_was_forgotten_on_a_shared_socket_is_found_within_a_second(void **state)
+{
+    stage s;
+    stage_open(&s, NULL);
+    if (strcmp(vv_loop_name(s.loop), "epoll") != 0) {
+        stage_close(&s);
+        skip();
+    }
+    share(&s, s.listening);
+    turns(&s);
+    assert_int_equal(epoll_ctl(vv_loop_fd(s.loop), EPOLL_CTL_DEL, s.listening, NULL), 0);
+    client c = client_queue(&s);
+    turns(&s);
+    assert_int_equal(vv_server_connections(s.server), 0);
+    int next_ms = vv_server_next_ms(s.server);
+    assert_in_range(next_ms, 1, VV_ACCEPT_LOOK_MS);
+    pass(&s, VV_ACCEPT_LOOK_MS + 250);
+    assert_int_equal(vv_server_connections(s.server), 1);
+    say(&s, &c, GET("/say/1"));
+    assert_hears(&s, &c, "200 1");
+    client_close(&s, &c);
+    stage_close(&s);
+}
+
 static void
 draining_waits_for_bytes_to_leave(void **state)
 {
@@ -519,6 +546,7 @@ main(void)
         cmocka_unit_test(each_takes_one_of_those_who_queue),
         cmocka_unit_test(who_stops_takes_all_who_queue),
         cmocka_unit_test(a_shared_socket_waits_at_the_limit_and_goes_on),
+        cmocka_unit_test(who_was_forgotten_on_a_shared_socket_is_found_within_a_second),
         cmocka_unit_test(draining_waits_for_bytes_to_leave),
         cmocka_unit_test(aborting_counts_what_it_cut),
         cmocka_unit_test(many_clients_come_and_go_and_memory_stays),
