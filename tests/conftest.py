@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from waiting import SECONDS
@@ -181,6 +181,24 @@ def serve() -> Iterator[Callable[..., Served]]:
         yield start
 
 
+class _Rest(threading.Thread):
+    """What a stream still has, read beside."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(daemon=True)
+        self._stream = stream
+        self._text = ""
+        self.start()
+
+    def run(self) -> None:
+        self._text = self._stream.read()
+
+    def text(self) -> str:
+        self.join(SECONDS)
+        assert not self.is_alive(), "somebody holds the stream"
+        return self._text
+
+
 class Process:
     """A Python that serves: a script, or the command line."""
 
@@ -233,9 +251,12 @@ class Process:
         self.popen.send_signal(number)
 
     def end(self) -> tuple[int, str, str]:
-        """Exit status, what is left of stdout and stderr."""
-        out, err = self.popen.communicate(timeout=SECONDS)
-        return self.popen.returncode, out, "".join(self.before) + err
+        """Exit status, what is left of stdout, and all of stderr but what `ready` gave."""
+        # communicate() would leave out what has been read ahead of the lines that were asked for.
+        rest = [_Rest(stream) for stream in (self.popen.stdout, self.popen.stderr)]
+        status = self.popen.wait(SECONDS)
+        out, err = (each.text() for each in rest)
+        return status, out, "".join(self.before) + err
 
     def stop(self) -> tuple[int, str, str]:
         self.signal(signal.SIGTERM)
