@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from vivace.program import Program
@@ -69,6 +70,7 @@ class Watch:
         """Tell of changes, for ever: the name of a file, and how many more."""
         async for changed in self._batches():
             if wanted := sorted(path for path in changed if self.counts(path)):
+                _forget_compiled(wanted)
                 more = f" and {len(wanted) - 1} more" if len(wanted) > 1 else ""
                 yield f"{_shown(wanted[0])}{more} changed"
 
@@ -128,6 +130,14 @@ class Watch:
                 for name in names:
                     if _fits(within / name, self.include) and not _fits(within / name, self.exclude):
                         yield os.path.join(where, name)  # noqa: PTH118
+
+
+def _forget_compiled(paths: Iterable[str]) -> None:
+    """Have changed files compiled anew. Python would take an older byte code for a save of the same second and size."""
+    for path in paths:
+        if path.endswith(".py"):
+            with suppress(OSError, NotImplementedError):
+                os.unlink(cache_from_source(path))  # noqa: PTH108
 
 
 def _fits(path: Path, patterns: Iterable[str]) -> bool:

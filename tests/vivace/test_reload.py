@@ -52,11 +52,13 @@ def watcher(request, tmp_path):
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes the application in a version, or as it is given."""
+    """Writes the application in a version, or as it is given; with a time of the file's in whole seconds."""
 
-    def save(version, text=None):
+    def save(version, text=None, *, at=None):
         new = tmp_path / "new"  # as editors do: whole or not at all
         new.write_text(textwrap.dedent(APP).replace("VERSION", version) if text is None else text)
+        if at is not None:
+            os.utime(new, (at, at))
         new.rename(tmp_path / "shop.py")
 
     save("v0")
@@ -101,6 +103,15 @@ def test_a_save_serves_the_new_code(shop, write):
 
 
 @pytest.mark.timeout(300)
+def test_saves_of_one_second_and_one_size_are_told_apart(shop, write):
+    """Python itself takes the byte code of the first one for that of the others."""
+    process = shop(PYTHONDONTWRITEBYTECODE="")
+    for version in ("v1", "v2", "v3"):
+        write(version, at=1_800_000_000)
+        serves(process, version)
+    assert process.stop()[0] == 0
+
+
 @pytest.mark.parametrize("count", ["1", "3"])
 def test_twenty_reloads_under_load_lose_nothing(shop, write, watcher, count):
     if watcher and count == "1":
