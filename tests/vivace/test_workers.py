@@ -213,6 +213,18 @@ class TestStart:
         assert told.stderr.endswith("need a program that can be started again: a file or a module\n")
 
 
+class TestSharing:
+    def test_who_comes_while_a_worker_is_stuck_is_served_by_the_other(self, shop):
+        """The kernel may have told the one that is stuck: the other one looks by itself, once a second."""
+        process = shop("--workers", "2", "--timeout-graceful", "0")
+        process.ready()
+        process.client().send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert process.popen.stdout.readline() == "in\n"
+        answered = {process.get("/").text for _ in range(6)}
+        assert len(answered) == 1
+        assert process.stop()[0] == 5
+
+
 class TestFailingStart:
     @pytest.mark.parametrize("count", ["1", "2"])
     def test_an_application_that_cannot_be_imported(self, shop, count):
