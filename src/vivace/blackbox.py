@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from vivace import _engine
 from vivace.routing import Route
+from vivace.spelling import counted
 
-__all__ = ["Account", "attach", "counted", "create", "read", "tally", "title"]
+__all__ = ["Account", "attach", "create", "read", "tally", "title"]
 
 _HEAD = struct.Struct("=QIIII")  # black_box: requests, connections, running, routes, reserved
 _COUNT = struct.Struct("=I")
@@ -49,11 +50,6 @@ class Account:
         """How it stands, in one line, `uptime` seconds after its start and with so many bytes of memory in use."""
         done = f"{counted(self.requests, 'request')} in {uptime:.1f} s"
         return f"{done}, {memory >> 20} MiB of memory, {counted(self.connections, 'open connection')}, {self}"
-
-
-def counted(count: int, what: str) -> str:
-    """Name so many of a thing: `1 request`, `2 requests`."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def create() -> int:

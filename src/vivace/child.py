@@ -19,6 +19,7 @@ from vivace.program import Program
 from vivace.serving import Leave
 from vivace.settings import Settings
 from vivace.sockets import Listener
+from vivace.spelling import counted
 from vivace.version import __version__
 from vivace.worker import BLOCKED, LONGEST, VARIABLE, Ticket
 
@@ -54,9 +55,9 @@ class Death:
     def __str__(self) -> str:
         """How, when, and what it was doing, in one line."""
         told = self.account
-        lived = f"after {self.uptime:.1f} s and {blackbox.counted(told.requests, 'request')}"
+        lived = f"after {self.uptime:.1f} s and {counted(told.requests, 'request')}"
         memory = f", with at most {self.memory >> 20} MiB of memory" if self.memory else ""
-        cut = f"; {blackbox.counted(told.connections, 'open connection')}" if told.connections else ""
+        cut = f"; {counted(told.connections, 'open connection')}" if told.connections else ""
         return f"{self.how} {lived}{memory}, {told}{cut}"
 
     @property

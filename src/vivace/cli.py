@@ -16,6 +16,7 @@ from vivace.program import this_program
 from vivace.serving import ExitStatus, complain
 from vivace.settings import Setting
 from vivace.signatures import describe
+from vivace.spelling import counted
 from vivace.version import __version__
 
 __all__ = ["main"]
@@ -252,8 +253,7 @@ def check(app: str, app_dir: str, *, factory: bool, **given: Any) -> None:
     """Import APP and check its settings, and those given as to `vivace run`, without serving."""
     application = load(app, factory=factory, directory=app_dir)
     _resolved(application, _chosen(given))
-    count = len(application.router)
-    click.echo(f"{app}: fine, {count} route{'' if count == 1 else 's'}")
+    click.echo(f"{app}: fine, {counted(len(application.router), 'route')}")
 
 
 @vivace.command(cls=_Command)

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
+from vivace.spelling import counted
+
 __all__ = ["Hook", "Lifespan"]
 
 Hook = Callable[..., Any]
@@ -70,7 +72,7 @@ class ShutdownError(Exception):
 
     def __init__(self, count: int) -> None:
         """How many did."""
-        super().__init__(f"{count} shutdown hook{'s' if count > 1 else ''} failed")
+        super().__init__(f"{counted(count, 'shutdown hook')} failed")
 
 
 def _callable(hook: Any, decorator: str) -> Hook:

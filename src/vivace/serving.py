@@ -12,15 +12,16 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from vivace import _engine, blackbox, logs, notify
 from vivace.access import AccessLog
 from vivace.lifespan import ShutdownError
 from vivace.loop import EngineLoop, new_event_loop, uvloop_factory
 from vivace.settings import LIMITS, Settings, strangers
-from vivace.signals import StateTeller, is_free
+from vivace.signals import StateTeller, catch_free
 from vivace.sockets import Listener, open_listeners
+from vivace.spelling import counted
 from vivace.terminal import Terminal
 from vivace.threads import DEFAULT as DEFAULT_THREADS
 from vivace.threads import Threads
@@ -38,6 +39,7 @@ __all__ = [
     "announce",
     "complain",
     "conducted",
+    "end_at_once",
     "not_started",
     "running",
     "serve",
@@ -220,6 +222,13 @@ def complain(line: str, status: ExitStatus) -> ExitStatus:
     return status
 
 
+def end_at_once(which: str, number: int) -> NoReturn:
+    """Ends the process where it stands, and tells a person on stderr that a signal wants it so."""
+    with suppress(Exception):  # stderr may be gone, or be what this has interrupted: that is no reason to stay
+        complain(f"stopped at once by {which} ({signal.Signals(number).name})", ExitStatus.INTERNAL)
+    os._exit(128 + number)
+
+
 def not_started(error: Exception) -> ExitStatus:
     """Tells a person on stderr, in one line, what kept it from starting."""
     return complain(getattr(error, "strerror", None) or str(error), ExitStatus.NOT_STARTED)
@@ -278,7 +287,7 @@ def announce(listeners: Sequence[Listener], settings: Settings, io: str, workers
     """Tell a person on stderr, and systemd, that it serves."""
     where = ", ".join(listener.address for listener in listeners)
     loop = "uvloop" if settings.loop == "uvloop" else "asyncio"
-    how = f"{workers} worker{'' if workers == 1 else 's'}, loop {loop}, io {io}, simd {_engine.ISA}"
+    how = f"{counted(workers, 'worker')}, loop {loop}, io {io}, simd {_engine.ISA}"
     sys.stderr.write(f"vivace {__version__} serving {where} ({how})\n")
     sys.stderr.flush()
     notify.ready(f"serving {where}")
@@ -378,10 +387,7 @@ class _Signals:
                 signal.SIGUSR1: self._tell_state,
                 signal.SIGUSR2: lambda: _log.warning("SIGUSR2 %s", _NOBODY),
             }
-            for wanted, handler in optional.items():
-                if is_free(wanted):
-                    self._before[wanted] = signal.SIG_DFL
-                    self._loop.add_signal_handler(wanted, handler)
+            self._before |= dict.fromkeys(catch_free(self._loop, optional), signal.SIG_DFL)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -403,9 +409,7 @@ class _Signals:
         if self._caught is not None:
             if now - self._caught_at < ECHO:
                 return
-            with suppress(Exception):  # stderr may be gone, or be what this has interrupted: that is no reason to stay
-                complain(f"stopped at once by a second signal ({signal.Signals(number).name})", ExitStatus.INTERNAL)
-            os._exit(128 + number)
+            end_at_once("a second signal", number)
         self.asked, self._caught, self._caught_at = True, number, now
         self._loop.call_soon_threadsafe(self._begin_stop, number)
 

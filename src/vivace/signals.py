@@ -1,29 +1,41 @@
 """SIGUSR1, which asks for the state, and whom signals belong to."""
 
+import asyncio
 import logging
 import os
 import signal
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from vivace import blackbox, cgroup
 
-__all__ = ["StateTeller", "is_free"]
+__all__ = ["StateTeller", "catch_free"]
 
 _log = logging.getLogger("vivace")
 _BORN = time.monotonic()
 
 
-def is_free(number: int) -> bool:
-    """Whether nobody deals with a signal: neither Python code nor, like faulthandler, code in C."""
-    if signal.getsignal(number) is not signal.SIG_DFL:
-        return False
+def catch_free(loop: asyncio.AbstractEventLoop, handlers: Mapping[int, Callable[[], object]]) -> list[int]:
+    """Handle signals on a loop, but for those that somebody deals with: Python code or, like faulthandler, code in C.
+
+    Returns which; before, each had its default.
+    """
+    in_c = _caught()
+    free = [n for n in handlers if signal.getsignal(n) is signal.SIG_DFL and not in_c >> (n - 1) & 1]
+    for number in free:
+        loop.add_signal_handler(number, handlers[number])
+    return free
+
+
+def _caught() -> int:
+    """Find out what has a handler in this process: signal n is bit n - 1."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("SigCgt:"):
-                return int(line.split()[1], 16) >> (number - 1) & 1 == 0
-    return True
+                return int(line.split()[1], 16)
+    return 0
 
 
 class StateTeller:

@@ -1,8 +1,17 @@
-"""Names in messages: lists of them, and what somebody probably meant."""
+"""Names and numbers in messages: lists, counts, and what somebody probably meant."""
 
 from collections.abc import Iterable
 
-__all__ = ["did_you_mean", "listed"]
+__all__ = ["counted", "did_you_mean", "listed"]
+
+
+def counted(count: int, what: str) -> str:
+    """Name so many of a thing.
+
+    >>> counted(1, "request"), counted(2, "request")
+    ('1 request', '2 requests')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:

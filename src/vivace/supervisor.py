@@ -20,12 +20,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vivace import _engine, blackbox, logs, notify
+from vivace import _engine, logs, notify
 from vivace.child import Child, Death, Phase
 from vivace.program import Program
-from vivace.serving import ECHO, ExitStatus, Leave, announce, complain, not_started
+from vivace.serving import ECHO, ExitStatus, Leave, announce, end_at_once, not_started
 from vivace.settings import Settings, strangers
 from vivace.sockets import Listener, open_listeners
+from vivace.spelling import counted
 from vivace.terminal import Terminal
 from vivace.upgrade import VARIABLE, Estate, Heir, estate
 from vivace.watching import Watch
@@ -456,7 +457,7 @@ class _Supervisor:
         if len(self._slots) < 2:  # noqa: PLR2004 - one stays
             return
         slot = self._slots.pop()
-        _log.info("SIGTTOU: %d worker%s", len(self._slots), "" if len(self._slots) == 1 else "s")
+        _log.info("SIGTTOU: %s", counted(len(self._slots), "worker"))
         for child in (slot.current, slot.successor):
             if child is not None:
                 self._send_off(child, self._gentle)
@@ -551,7 +552,7 @@ class _Supervisor:
                     os.waitpid(dead.si_pid, 0)
 
     def _tell_state(self) -> None:
-        _log.info("SIGUSR1: %s", blackbox.counted(len(self._slots), "worker"))
+        _log.info("SIGUSR1: %s", counted(len(self._slots), "worker"))
         for child in sorted(self._children, key=lambda child: (child.number, child.born)):
             _log.info("%s: %s", child, child.state)
 
@@ -581,9 +582,7 @@ class _Supervisor:
             self._heir.give_up()
         for listener in self._listeners:
             listener.close()
-        with contextlib.suppress(Exception):  # stderr may be gone: that is no reason to stay
-            complain(f"stopped at once by {which} ({signal.Signals(number).name})", ExitStatus.INTERNAL)
-        os._exit(128 + number)
+        end_at_once(which, number)
 
 
 def _serves(slot: _Slot) -> bool:

@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING, Any, Self
 from vivace import _engine, logs
 from vivace.serving import ExitStatus, Leave, Running, complain, conducted
 from vivace.settings import Settings
-from vivace.signals import StateTeller, is_free
+from vivace.signals import StateTeller, catch_free
 from vivace.sockets import Listener
 from vivace.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vivace.app import Application
 
 __all__ = ["BLOCKED", "LONGEST", "MOST_SOCKETS", "VARIABLE", "Ticket", "serve", "ticket"]
@@ -150,13 +148,7 @@ class _Orders:
         self._loop.add_reader(self._control, self._on_order)
         with suppress(ValueError, RuntimeError):  # not the main thread
             self._loop.add_signal_handler(signal.SIGTERM, self._begin_stop, self._leave)
-            handlers: list[tuple[int, Callable[[], None]]] = [
-                (signal.SIGUSR1, StateTeller(self._mine.box)),
-                (signal.SIGUSR2, lambda: None),
-            ]
-            for number, handler in handlers:
-                if is_free(number):
-                    self._loop.add_signal_handler(number, handler)
+            catch_free(self._loop, {signal.SIGUSR1: StateTeller(self._mine.box), signal.SIGUSR2: lambda: None})
             signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED)
         return self
 

@@ -84,21 +84,14 @@ class TestRequest:
         app.add_error_handler(None, lambda request, error: [request.route, request.match_dict, request.app is app])
         assert json.loads(serve(app).get("/nowhere").body) == [None, {}, True]
 
-    def test_an_unknown_attribute_names_the_near_one(self, app, serve, caplog):
+    @pytest.mark.parametrize(("name", "ours"), [("query_strin", "query_string"), ("args", "query")])
+    def test_an_unknown_attribute_names_the_near_one_or_that_of_other_frameworks(self, app, serve, caplog, name, ours):
         @app.get("/")
         def hello(request):
-            return request.query_strin
+            return getattr(request, name)
 
         assert serve(app).get("/").status == 500
-        assert "a request has no attribute 'query_strin': did you mean \"query_string\"?" in caplog.text
-
-    def test_other_frameworks_names_are_known(self, app, serve, caplog):
-        @app.get("/")
-        def hello(request):
-            return request.args
-
-        assert serve(app).get("/").status == 500
-        assert "a request has no attribute 'args': did you mean \"query\"?" in caplog.text
+        assert f"a request has no attribute '{name}': did you mean \"{ours}\"?" in caplog.text
 
     def test_whoever_sets_an_attribute_is_told_where_it_goes(self, app, serve, caplog):
         @app.get("/")

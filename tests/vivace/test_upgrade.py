@@ -41,21 +41,13 @@ class Shop:
         self.heirs = []
         self._code = folder / "shop.py"
 
-    def line(self, *words):
-        """The next line of the log that has all these words."""
-        for text in self.process.popen.stderr:
-            self.process.before.append(text)
-            if all(word in text for word in words):
-                return text
-        raise AssertionError("".join(self.process.before))
-
     def edit(self, old, new):
         self._code.write_text(self._code.read_text().replace(old, new))
 
     def upgrade(self, pid=None):
         """Ask for a new server; its pid."""
         os.kill(pid or self.process.popen.pid, signal.SIGUSR2)
-        found = re.search(r"SIGUSR2: starting the new server \(pid (\d+)\)", self.line("SIGUSR2: starting"))
+        found = re.search(r"SIGUSR2: starting the new server \(pid (\d+)\)", self.process.line("SIGUSR2: starting"))
         self.heirs.append(int(found[1]))
         return self.heirs[-1]
 
@@ -99,7 +91,7 @@ def test_no_request_is_lost(shop, tmp_path):
         eventually(lambda: load.answers["old"] > 100)
         one.edit('"old"', '"new"')
         heir = one.upgrade()
-        one.line(f"the new server (pid {heir}) serves: this one ends")
+        one.process.line(f"the new server (pid {heir}) serves: this one ends")
         (tmp_path / "go").touch()  # what was in flight is answered by the old one
         assert waiting.answer().text == "slow"
         assert process.popen.wait(SECONDS) == 0
@@ -108,7 +100,7 @@ def test_no_request_is_lost(shop, tmp_path):
         assert process.get("/who").text == str(heir)
 
         another = one.upgrade(heir)
-        one.line(f"the new server (pid {another}) serves: this one ends")
+        one.process.line(f"the new server (pid {another}) serves: this one ends")
         eventually(lambda: not is_there(heir))
         assert process.get("/who").text == str(another)
     assert load.failures[:5] == []
@@ -125,13 +117,15 @@ def test_who_does_not_come_to_serve_changes_nothing(shop):
     one.process.ready()
     one.edit("import asyncio", "import asyncoi")
     heir = one.upgrade()
-    assert "No module named 'asyncoi'" in one.line("vivace: ")
-    assert f"the new server (pid {heir}) has not come to serve: this one goes on" in one.line("has not come to serve")
+    assert "No module named 'asyncoi'" in one.process.line("vivace: ")
+    assert f"the new server (pid {heir}) has not come to serve: this one goes on" in one.process.line(
+        "has not come to serve"
+    )
     eventually(lambda: not is_there(heir))
     assert one.process.get("/who").text == str(one.process.popen.pid)
     one.edit("import asyncoi", "import asyncio")
     heir = one.upgrade()
-    one.line("serves: this one ends")
+    one.process.line("serves: this one ends")
     assert one.process.popen.wait(SECONDS) == 0
     assert one.process.get("/who").text == str(heir)
 
@@ -143,7 +137,7 @@ def test_who_is_stopped_takes_the_one_that_starts_with_it(shop):
     heir = one.upgrade()
     assert one.process.popen.stdout.readline() == "importing\n"
     one.process.signal(signal.SIGUSR2)
-    assert f"SIGUSR2: the new server (pid {heir}) is still starting: nothing was done" in one.line("SIGUSR2")
+    assert f"SIGUSR2: the new server (pid {heir}) is still starting: nothing was done" in one.process.line("SIGUSR2")
     assert one.process.stop()[0] == 0
     eventually(lambda: not is_there(heir))
 

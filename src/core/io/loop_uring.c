@@ -374,10 +374,7 @@ on_door(uring_loop *self, uint32_t index, const struct io_uring_cqe *cqe)
     vv_listener *listener = index < DOORS ? self->doors[index].listener : NULL;
     if (listener == NULL || self->doors[index].generation != (uint32_t)cqe->user_data)
         return;
-    if (!vv_watch_accept(listener, 1)) {
-        uring_listen_pause(&self->base, listener);
-        listener->on_exhausted(listener);
-    }
+    vv_loop_accept_one(&self->base, listener);
     if (self->doors[index].listener == listener && (listener->state & VV_LISTENER_ON) != 0 &&
         self->doors[index].generation == (uint32_t)cqe->user_data)
         poll_door(self, index); /* says so at once if more queue */

@@ -88,20 +88,24 @@ vv_server_flush(vv_server *server)
         vv_conn_bury(server);
 }
 
+/* The sooner of two times to come; -1: never. */
+static int
+sooner(int a_ms, int b_ms)
+{
+    return b_ms >= 0 && (a_ms < 0 || a_ms > b_ms) ? b_ms : a_ms;
+}
+
 int
 vv_server_next_ms(const vv_server *server)
 {
-    int ms = vv_wheel_next_ms(&server->wheel, vv_loop_now_ms(server->loop));
-    if (VV_UNLIKELY(server->starved) && server->retry_at_ms != INT64_MAX && (ms < 0 || ms > VV_ACCEPT_RETRY_MS))
-        ms = VV_ACCEPT_RETRY_MS;
-    if (VV_UNLIKELY(server->look_at_ms != INT64_MAX)) {
-        int64_t left = server->look_at_ms - vv_loop_now_ms(server->loop);
-        int look_ms = left > 0 ? (int)left : 0;
-        ms = ms < 0 || ms > look_ms ? look_ms : ms;
-    }
-    int log_ms = VV_UNLIKELY(server->access != NULL) ? vv_access_next_ms(server->access) : -1;
-    if (VV_UNLIKELY(log_ms >= 0) && (ms < 0 || ms > log_ms))
-        ms = log_ms;
+    int64_t now_ms = vv_loop_now_ms(server->loop);
+    int ms = vv_wheel_next_ms(&server->wheel, now_ms);
+    if (VV_UNLIKELY(server->starved) && server->retry_at_ms != INT64_MAX)
+        ms = sooner(ms, VV_ACCEPT_RETRY_MS);
+    if (VV_UNLIKELY(server->look_at_ms != INT64_MAX))
+        ms = sooner(ms, server->look_at_ms > now_ms ? (int)(server->look_at_ms - now_ms) : 0);
+    if (VV_UNLIKELY(server->access != NULL))
+        ms = sooner(ms, vv_access_next_ms(server->access));
     return ms;
 }
 
